@@ -1,0 +1,51 @@
+# Everything is put into .venv/ and node_modules/ of this checkout; nothing needs root.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.PHONY: help setup demo test lint bench clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.installed node_modules/.installed  ## install what the other targets need
+
+demo: setup  ## a Smalltalk session that survives kill -9, step by step
+	@$(VENV)/bin/stui demo
+
+test: setup  ## all tests, with branch coverage of at least 90 %
+	$(PY) -m coverage erase
+	$(PY) tools/run_tests.py
+
+lint: setup  ## ruff and mypy --strict
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: setup $(VENV)/.bench-installed  ## the service beside its limits, as a table of ratios
+	$(PY) -m tools.bench
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) node_modules build dist *.egg-info bench-results .coverage* .*_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'STUI needs Python 3.11 or newer: make PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo 'This Python has no venv module with pip (on Debian: apt install python3-venv).'; exit 1; }
+
+$(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench-installed: setup.cfg | $(VENV)/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+# Node.js of the machine where there is one (18 or newer), else the one from PyPI.
+node_modules/.installed: package.json package-lock.json | $(VENV)/.installed
+	@if node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18)' 2>/dev/null && npm --version >/dev/null 2>&1; \
+	  then npm ci --silent --no-audit --no-fund --ignore-scripts; \
+	  else $(PY) -m pip install --quiet --disable-pip-version-check --editable '.[smalltalk]' && \
+	       PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts; fi
+	@touch $@
