@@ -15,7 +15,9 @@ demo: setup  ## a Smalltalk session that survives kill -9, step by step
 
 test: setup  ## all tests, with branch coverage of at least 90 %
 	$(PY) -m coverage erase
-	$(PY) tools/run_tests.py
+	$(PY) -m coverage run -m pytest
+	$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report --fail-under=90
 
 lint: setup  ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
@@ -44,7 +46,7 @@ $(VENV)/.bench-installed: setup.cfg | $(VENV)/.installed
 
 # Node.js of the machine where there is one (18 or newer), else the one from PyPI.
 node_modules/.installed: package.json package-lock.json | $(VENV)/.installed
-	@if node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18)' 2>/dev/null && npm --version >/dev/null 2>&1; \
+	@if node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1; \
 	  then npm ci --silent --no-audit --no-fund --ignore-scripts; \
 	  else $(PY) -m pip install --quiet --disable-pip-version-check --editable '.[smalltalk]' && \
 	       PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts; fi
