@@ -1,0 +1,1 @@
+"""The wire contract: typed requests and replies, dialects, encodings, errors."""

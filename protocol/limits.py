@@ -1,0 +1,32 @@
+"""Bounds on what the wire may carry; one place, so that the docs and the code can agree."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BODY_BYTES: Final = 10 * 1024 * 1024
+"""The largest request body that is served; a larger one is answered `message_too_large`."""
+
+SOCKET_BYTES: Final = 64 * 1024 * 1024
+"""The largest message that the socket takes at all; beyond it libzmq drops the connection."""
+
+SMALL_BODY_BYTES: Final = 64 * 1024
+"""Bodies up to here are decoded where they arrive (2 ms at the worst); larger ones are not."""
+
+DEPTH: Final = 100
+"""How deep arrays and maps may be nested in a body."""
+
+ID_CHARACTERS: Final = 1024
+"""The longest request id."""
+
+CODE_CHARACTERS: Final = 4 * 1024 * 1024
+"""The longest code of one evaluation."""
+
+NAME_CHARACTERS: Final = 200
+"""The longest name that a person gives to something."""
+
+PRINT_CHARACTERS: Final = 65_536
+"""The longest print string that is kept and passed on."""
+
+SESSION_BYTES: Final = 32 * 1024 * 1024
+"""The most that all sections of one session may hold together."""

@@ -1,0 +1,1 @@
+"""What goes to disk: the session document, the store, sealed blobs and session files."""

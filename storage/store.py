@@ -1,0 +1,187 @@
+"""The store interface: what any store must promise, whatever is behind it.
+
+One thread writes, inside `transaction()`; whatever a transaction did is durable when its block has
+ended, all of it or nothing. Any thread reads, and sees only what is durable.
+
+A session has one writer at a time. Opening it raises its *fence*; a commit names the fence that its
+writer opened with and the number that follows the last commit's, and the store refuses any other
+with `StaleWriter`, having written nothing for it; the rest of the transaction goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol.ids import ClientId, ImageId, SessionId
+from protocol.requests import JsonText
+from storage.document import (
+    Change,
+    Evaluation,
+    ImageRecord,
+    RememberedReply,
+    SessionHead,
+    StoredSection,
+)
+
+
+class StoreError(Exception):
+    """The store could not do it; what was under way is rolled back, unless it says otherwise."""
+
+
+class WriteRefused(StoreError):
+    """Nothing was written: the disk is full or read-only. The store goes on to be usable."""
+
+
+class WriteUnknown(StoreError):
+    """It is not known what was written: the flush failed. The store must be opened afresh."""
+
+
+class StaleWriter(StoreError):
+    """The fence or number of a commit is not the one that the store expects."""
+
+
+class Damaged(StoreError):
+    """What was stored cannot be read back: a checksum does not fit."""
+
+
+class CannotOpen(StoreError):
+    """The store cannot be used: no access, a newer version, or in use. The message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One change of one session, as its writer sends it."""
+
+    session_id: SessionId
+    fence: int
+    number: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session handed to its new writer.
+
+    `previous_fence` is that of the writer before; `number` is the last commit's. `running` is the
+    evaluation that no end was stored for.
+    """
+
+    fence: int
+    previous_fence: int
+    number: int
+    head: SessionHead
+    sections: dict[StoredSection, JsonText]
+    running: Evaluation | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContents:
+    """A whole session, as a session file holds it."""
+
+    number: int
+    head: SessionHead
+    sections: dict[StoredSection, JsonText]
+    evaluations: list[Evaluation]
+
+
+class Transaction(Protocol):
+    """What the writer may do; durable when the transaction's block has ended."""
+
+    def create_session(self, change: Change) -> int:
+        """Store a new session, as commit 1, and return its fence."""
+
+    def open_session(self, session_id: SessionId) -> OpenedSession:
+        """Raise the fence; raise `KeyError` where there is none, `Damaged` if it is unreadable."""
+
+    def apply(self, commit: Commit) -> None:
+        """Store a change; raise `StaleWriter` for a wrong fence or number."""
+
+    def delete_session(self, session_id: SessionId, fence: int) -> None:
+        """Remove all of a session; raise `StaleWriter` for a wrong fence."""
+
+    def touch(self, session_id: SessionId, used_at: float) -> None:
+        """Note when (running time) a session was used last; no commit number is spent."""
+
+    def mark_filed(self, session_id: SessionId, number: int) -> None:
+        """Note that the session's file holds commit NUMBER."""
+
+    def put_image(self, image: ImageRecord) -> None:
+        """Keep an image."""
+
+    def remove_image(self, image_id: ImageId) -> None:
+        """Forget an image."""
+
+    def set_running_time(self, seconds: float) -> None:
+        """Note how long services on this store have run in all."""
+
+    def prune_replies(self, before: float) -> int:
+        """Forget replies older than BEFORE (running time); return how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCounts:
+    """Open sessions that are not expired, counted."""
+
+    total: int
+    clients: int
+    closed: int
+    expired: int
+    by_image: dict[ImageId, int]
+
+
+class Store(Protocol):
+    """A store of sessions."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Write in one durable step. Raises `WriteRefused` or `WriteUnknown` at the end or before.
+
+        For the one writing thread only.
+        """
+
+    def close(self) -> None:
+        """Release everything; in every case, also after `WriteUnknown`."""
+
+    def running_time(self) -> float:
+        """The running time as last noted."""
+
+    def head(self, session_id: SessionId) -> SessionHead | None:
+        """A session's head as of its last commit, or None; raises `Damaged`.
+
+        Its `used_at` is the later one of the head's and the last `touch`.
+        """
+
+    def heads_of_client(self, client_id: ClientId) -> list[SessionHead]:
+        """The heads of a client's sessions in any state, oldest first; damaged ones are left out."""
+
+    def heads_ended_before(self, ended_at: float, limit: int) -> list[SessionHead]:
+        """Closed and trashed sessions that ended before a running time, oldest first."""
+
+    def heads_unused_since(self, used_at: float, limit: int) -> list[SessionHead]:
+        """Open sessions last used before a running time, oldest first."""
+
+    def counts(self, now: float) -> SessionCounts:
+        """Count sessions; NOW (running time) decides which are expired."""
+
+    def session_count_of_image(self, image_id: ImageId) -> int:
+        """How many open sessions name an image."""
+
+    def evaluations(self, session_id: SessionId, after: int, limit: int) -> list[Evaluation]:
+        """Up to LIMIT evaluations with numbers above AFTER, oldest first; raises `Damaged`."""
+
+    def evaluation(self, session_id: SessionId, number: int) -> Evaluation | None:
+        """One evaluation; raises `Damaged`."""
+
+    def remembered(self, scope: str, request_id: str) -> RememberedReply | None:
+        """The remembered outcome of a request; raises `Damaged`."""
+
+    def images(self) -> list[ImageRecord]:
+        """The images that are kept."""
+
+    def unfiled(self, changed_before: float, limit: int) -> Sequence[SessionId]:
+        """Sessions whose file is behind since before a wall-clock time, longest first."""
+
+    def contents(self, session_id: SessionId) -> SessionContents | None:
+        """A whole session in one consistent read; raises `Damaged`."""
