@@ -154,7 +154,7 @@ class Store(Protocol):
         """
 
     def heads_of_client(self, client_id: ClientId) -> list[SessionHead]:
-        """The heads of a client's sessions in any state, oldest first; damaged ones are left out."""
+        """The heads of a client's sessions in any state, oldest first, without damaged ones."""
 
     def heads_ended_before(self, ended_at: float, limit: int) -> list[SessionHead]:
         """Closed and trashed sessions that ended before a running time, oldest first."""

@@ -1,0 +1,1 @@
+"""The running service: one module an actor, and the supervisor that keeps them."""
