@@ -124,10 +124,13 @@ def encode_error(origin: Origin, error: StuiError) -> bytes:
             "timestamp": timestamp(time.time()),
         }
         return codec.encode(message, origin.encoding)
-    details = {"error_code": error.error_code, "retryable": str(error.retryable).lower()}
-    for name, value in error.details.items():
-        if name != "stack":
-            details[name] = value if isinstance(value, str) else _as_text(value)
+    details = {
+        name: value if isinstance(value, str) else _as_text(value)
+        for name, value in error.details.items()
+        if name != "stack"
+    }
+    # Last, because an image may name its details as it likes.
+    details |= {"error_code": error.error_code, "retryable": _as_text(error.retryable)}
     stack = error.details.get("stack", "")
     data = {
         "code": error.envelope_code,
@@ -192,11 +195,11 @@ def _from_envelope(
     message: Mapping[str, Any], data: Mapping[str, Any], dialect: Dialect
 ) -> Request:
     _check_id(message)
-    version = message.get("version", VERSION)
+    version = message.get("version")
+    if version is None:
+        version = VERSION
     if not isinstance(version, str) or version.partition(".")[0] != _MAJOR:
-        raise UnsupportedVersion(
-            f"The request has version {excerpt(version)}; this backend speaks {VERSION}."
-        )
+        raise UnsupportedVersion(f"`version` is {excerpt(version)}; this backend speaks {VERSION}.")
     if dialect is Dialect.ENVELOPE and not isinstance(message["payload"], dict):
         raise InvalidParameter(f"`payload` is {excerpt(message['payload'])}; it must be an object.")
     name = data.get("request_type")

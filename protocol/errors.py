@@ -18,7 +18,10 @@ def excerpt(value: object) -> str:
     """VALUE as an error message shows it: its Python form, shortened to 80 characters."""
     if isinstance(value, (str, bytes)):
         value = value[: _EXCERPT_CHARACTERS + 1]  # what follows is not worth printing
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not print integers of more than 4,300 digits
+        text = f"<{type(value).__name__} too long to print>"
     return text if len(text) <= _EXCERPT_CHARACTERS else text[: _EXCERPT_CHARACTERS - 1] + "…"
 
 
@@ -34,7 +37,7 @@ class StuiError(Exception):
     error_code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, **details: object) -> None:
+    def __init__(self, message: str, /, **details: object) -> None:
         super().__init__(message)
         self.message = message
         self.details: Details = details
@@ -50,6 +53,8 @@ def _rebuild(kind: type[StuiError], message: str, details: Details) -> StuiError
 
 class Internal(StuiError):
     """A bug of ours; the log has the rest."""
+
+    error_code = "internal"
 
 
 class StorageUnavailable(StuiError):
@@ -74,7 +79,9 @@ class InvalidRequest(StuiError):
 
 
 class Malformed(InvalidRequest):
-    """The body is neither dialect in neither encoding."""
+    """The body is no request in either encoding and any dialect."""
+
+    error_code = "malformed"
 
 
 class UnknownCommand(InvalidRequest):
@@ -271,13 +278,12 @@ class ImageFailed(ImageError):
     error_code = "image_failed"
 
 
-def _leaves(kind: type[StuiError]) -> list[type[StuiError]]:
-    return [kind, *(leaf for child in kind.__subclasses__() for leaf in _leaves(child))]
+def _family(kind: type[StuiError]) -> list[type[StuiError]]:
+    return [kind, *(member for child in kind.__subclasses__() for member in _family(child))]
 
 
+# A base class shares its code with its plainest member, which comes after it and so has the code.
 BY_CODE: Mapping[str, type[StuiError]] = {
-    kind.error_code: kind
-    for kind in _leaves(StuiError)
-    if "error_code" in vars(kind) and kind is not InvalidRequest
-} | {"malformed": Malformed, "internal": Internal}
+    kind.error_code: kind for kind in _family(StuiError) if "error_code" in vars(kind)
+}
 """Every error class by its `error_code`."""

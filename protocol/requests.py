@@ -9,7 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, NewType, TypeAlias, get_args, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NewType,
+    TypeAlias,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Meta
@@ -34,7 +44,10 @@ Seconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Depth = Annotated[int, Meta(ge=1, le=10)]
-Address = Annotated[str, Meta(pattern=r"\A(tcp|ipc)://.{1,240}\Z")]
+ADDRESS_FORM = "tcp://HOST:PORT, or ipc:// and a path of up to 100 characters"
+Address = Annotated[
+    str, Meta(pattern=r"\A(?:tcp://[^\s\x00*]{1,200}:[0-9]{1,5}|ipc://[^\x00\n]{1,100})\Z")
+]
 PrintString = Annotated[str, Meta(max_length=1000)]
 
 
@@ -136,6 +149,11 @@ class Inspect(WorkspaceRequest, frozen=True, kw_only=True):
     object_id: ObjectId | None = None
     depth: Depth = 1
     include_private: bool = False
+
+    def __post_init__(self) -> None:
+        """There is something to look into."""
+        if self.target is None and self.object_id is None:
+            raise MissingParameter("inspect needs `target` or `object_id`.")
 
 
 class Interrupt(WorkspaceRequest, frozen=True, kw_only=True):
@@ -418,13 +436,12 @@ def parse(kind: type[Request], parameters: Mapping[str, Any]) -> Request:
     Raises `MissingParameter` or `InvalidParameter`, which name the parameter, its value and what
     would be right.
     """
-    given: dict[str, Any] = {}
-    for name, value in parameters.items():
-        if value is not None:
-            given[kind.aliases.get(name, name)] = value
+    given = _by_own_names(kind, parameters)
     for name in kind.json_objects & given.keys():
         if not isinstance(given[name], dict):
-            raise InvalidParameter(f"`{name}` is {excerpt(given[name])}; it must be an object.")
+            raise InvalidParameter(
+                f"`{name}` of {kind.command()} is {excerpt(given[name])}: Expected an object."
+            )
         given[name] = msgspec.json.encode(given[name])
     try:
         return msgspec.convert(given, kind)
@@ -439,6 +456,22 @@ def unknown(name: object) -> UnknownCommand:
     )
 
 
+def _by_own_names(kind: type[Request], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, value in parameters.items():
+        own_name = kind.aliases.get(name, name)
+        if value is None:
+            continue
+        if own_name in given and given[own_name] != value:
+            other = next(n for n in parameters if kind.aliases.get(n, n) == own_name)
+            raise InvalidParameter(
+                f"`{other}` and `{name}` of {kind.command()} are one parameter, but have the "
+                f"values {excerpt(parameters[other])} and {excerpt(value)}: Expected one of them."
+            )
+        given[own_name] = value
+    return given
+
+
 def _explained(
     kind: type[Request], given: Mapping[str, Any], complaint: str
 ) -> InvalidParameter | MissingParameter:
@@ -446,10 +479,18 @@ def _explained(
         return MissingParameter(f"{kind.command()} needs the parameter `{missing[1]}`.")
     expected, _, path = complaint.partition(" - at `$")
     name = re.sub(r"[\[.].*", "", path.strip("`.")) or "?"
-    if "matching regex" in expected and name.endswith("_id"):
-        expected = f"Expected {IDENTIFIER_FORM}"
-    elif "Invalid enum value" in expected:
-        expected = f"Expected {get_type_hints(kind)[name]}".replace("typing.", "")
+    expected = expected.replace(" | null", "")
+    if choices := _choices(get_type_hints(kind).get(name)):
+        expected = f"Expected {' or '.join(repr(choice) for choice in choices)}"
+    elif "matching regex" in expected:
+        expected = f"Expected {ADDRESS_FORM if name == 'address' else IDENTIFIER_FORM}"
     return InvalidParameter(
         f"`{name}` of {kind.command()} is {excerpt(given.get(name))}: {expected}."
     )
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    """The values that HINT allows, where it lists them: alone, as an option or in a list."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return next(filter(None, map(_choices, get_args(hint))), ())

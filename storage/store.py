@@ -91,19 +91,34 @@ class Transaction(Protocol):
     """What the writer may do; durable when the transaction's block has ended."""
 
     def create_session(self, change: Change) -> int:
-        """Store a new session, as commit 1, and return its fence."""
+        """Store a new session, as commit 1, and return its fence.
+
+        Raises `StaleWriter` when there is a session of this id.
+        """
 
     def open_session(self, session_id: SessionId) -> OpenedSession:
         """Raise the fence; raise `KeyError` where there is none, `Damaged` if it is unreadable."""
 
     def apply(self, commit: Commit) -> None:
-        """Store a change; raise `StaleWriter` for a wrong fence or number."""
+        """Store a change; raise `StaleWriter` for a wrong fence or number.
+
+        Raises `Damaged` when what the change follows cannot be read.
+        """
 
     def delete_session(self, session_id: SessionId, fence: int) -> None:
-        """Remove all of a session; raise `StaleWriter` for a wrong fence."""
+        """Remove all of a session, its remembered replies too.
+
+        Raises `StaleWriter` for a wrong fence, and where there is no session.
+        """
+
+    def remember(self, reply: RememberedReply) -> None:
+        """Keep the outcome of a request that no session keeps."""
 
     def touch(self, session_id: SessionId, used_at: float) -> None:
-        """Note when (running time) a session was used last; no commit number is spent."""
+        """Note when (running time) a session was used last; no commit number is spent.
+
+        It never moves backwards. Raises `Damaged`; does nothing where there is no session.
+        """
 
     def mark_filed(self, session_id: SessionId, number: int) -> None:
         """Note that the session's file holds commit NUMBER."""
@@ -138,7 +153,9 @@ class Store(Protocol):
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Write in one durable step. Raises `WriteRefused` or `WriteUnknown` at the end or before.
 
-        For the one writing thread only.
+        Any exception that leaves the block undoes all of it. Raises `Damaged`, having written
+        nothing, when the store itself is damaged rather than one session. After `WriteUnknown`
+        every use raises that. For the one writing thread only.
         """
 
     def close(self) -> None:
@@ -150,7 +167,7 @@ class Store(Protocol):
     def head(self, session_id: SessionId) -> SessionHead | None:
         """A session's head as of its last commit, or None; raises `Damaged`.
 
-        Its `used_at` is the later one of the head's and the last `touch`.
+        Its `used_at` is the latest of the heads' and the touches'.
         """
 
     def heads_of_client(self, client_id: ClientId) -> list[SessionHead]:
@@ -178,7 +195,7 @@ class Store(Protocol):
         """The remembered outcome of a request; raises `Damaged`."""
 
     def images(self) -> list[ImageRecord]:
-        """The images that are kept."""
+        """The images that are kept, by id, without damaged ones."""
 
     def unfiled(self, changed_before: float, limit: int) -> Sequence[SessionId]:
         """Sessions whose file is behind since before a wall-clock time, longest first."""

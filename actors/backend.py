@@ -1,0 +1,191 @@
+"""The composition root: makes what the actors share, starts them in order, stops them in reverse.
+
+Start and stop can be read here in a minute. The process around it (tools/serve.py) has a supervisor
+of its own: when the tree gives up, the process ends with `Ending.GAVE_UP` and everything that was
+acknowledged is in the store.
+"""
+
+from __future__ import annotations
+
+import enum
+import gc
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+import pykka
+import structlog
+import zmq
+
+from actors.clocks import Clocks
+from actors.config_watcher import ConfigWatcher, LoadSettings, Reload
+from actors.dispatcher import Dispatcher
+from actors.front_door import CannotBind, FrontDoor
+from actors.gateway import Drain, Gateway
+from actors.image_directory import ImageDirectory
+from actors.janitor import Janitor
+from actors.published import Published
+from actors.services import Services
+from actors.session_directory import SessionDirectory
+from actors.settings import Settings
+from actors.storage_writer import DiskWait, StorageWriter
+from actors.supervisor import ChildSpec, GivenUp, Supervisor
+from actors.timer import Timer
+from actors.transcoder import Transcoder
+from storage.data_directory import DataDirectory
+from storage.session_file import SessionFiles
+from storage.sqlite_store import SqliteStore
+from storage.store import CannotOpen
+
+log = structlog.get_logger(__name__)
+
+_DRAIN_WITHIN: Final = 1.0
+_STOP_WITHIN: Final = 3.0
+_SWITCH_INTERVAL: Final = 0.0005
+"""Seconds after which a thread that computes lets another one run: cuts waits from tens of
+milliseconds to a few where somebody burns CPU in the process."""
+
+
+class CannotStart(Exception):
+    """The backend cannot start; the message says why and what to do."""
+
+
+class Ending(enum.Enum):
+    """Why a backend ended."""
+
+    STOPPED = "stopped"
+    GAVE_UP = "gave up"
+    HUNG = "hung"
+
+
+class Backend:
+    """One running service on one data directory.
+
+    `start` returns when requests are served; `wait` when the service is to end; `stop` ends it.
+    Raises `CannotStart` from `start`. All from one thread, except `request_stop` and `reload`,
+    which any thread and a signal handler may call.
+    """
+
+    def __init__(self, settings: Settings, config: Path | None, load: LoadSettings) -> None:
+        self._settings, self._config, self._load = settings, config, load
+        self._ended = threading.Event()
+        self._ending = Ending.STOPPED
+        self._given_up: GivenUp | None = None
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Where clients reach the service."""
+        return self._door.endpoints
+
+    def start(self) -> None:
+        """Open the store, start the tree, bind."""
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        try:
+            self._directory = DataDirectory(self._settings.data_dir)
+            store = self._open_store()
+        except CannotOpen as problem:
+            raise CannotStart(str(problem)) from None
+        self._timer = Timer()
+        self._timer.start()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context.max_sockets = 8192
+        self._services = Services(
+            settings=Published(self._settings),
+            clocks=Clocks(store.running_time()),
+            timer=self._timer,
+            dispatcher=Dispatcher(self._settings.session_threads),
+            context=self._context,
+            store=Published(store),
+        )
+        self._door = FrontDoor(self._context)
+        self._tree = Supervisor.start(
+            self._specs(),
+            self._timer,
+            give_up=self._give_up,
+            longest_turn=self._services.dispatcher.longest_turn,
+            look_every=self._settings.hang_after / 6,
+            hang_after=self._settings.hang_after,
+        )
+        while not self._door.ready.wait(0.05):
+            if self._ended.is_set():
+                self.stop()
+                raise CannotStart(_reason(self._given_up))
+        gc.freeze()  # what is there now stays: the collector need not look at it again
+
+    def wait(self) -> None:
+        """Wait until the service is to end."""
+        self._ended.wait()
+
+    def request_stop(self) -> None:
+        """Have `wait` return."""
+        self._ended.set()
+
+    def reload(self) -> None:
+        """Read the settings again."""
+        self._services.config_watcher.tell(Reload())
+
+    def stop(self) -> Ending:
+        """Finish what is under way, flush, release everything, within about 5 seconds."""
+        if self._ending is not Ending.HUNG:
+            if self._services.gateway.tell(Drain()):
+                self._door.drained.wait(_DRAIN_WITHIN)
+            try:
+                self._tree.stop(timeout=_STOP_WITHIN)
+            except pykka.Timeout:
+                log.warning("tree_did_not_stop_in_time")
+        self._services.dispatcher.stop(_DRAIN_WITHIN)
+        self._timer.stop()
+        self._door.close()
+        self._context.destroy(linger=0)
+        self._directory.close()
+        return self._ending
+
+    def _specs(self) -> tuple[ChildSpec, ...]:
+        """The tree, from the top to the bottom; each needs those above it."""
+        services, disk = self._services, DiskWait()
+        files = SessionFiles(self._directory.sessions)
+        return (
+            ChildSpec(
+                services.writer,
+                lambda parent: StorageWriter.start(parent, services, self._open_store, files, disk),
+                shutdown=3.0,
+                excused=lambda: disk.waiting,
+            ),
+            ChildSpec(services.images, lambda parent: ImageDirectory.start(parent, services)),
+            ChildSpec(
+                services.sessions,
+                lambda parent: SessionDirectory.start(parent, services),
+                shutdown=2.0,
+            ),
+            ChildSpec(services.transcoder, lambda parent: Transcoder.start(parent, services)),
+            ChildSpec(
+                services.gateway,
+                lambda parent: Gateway.start(parent, services, self._door),
+                fatal=(CannotBind,),
+            ),
+            ChildSpec(services.janitor, lambda parent: Janitor.start(parent, services)),
+            ChildSpec(
+                services.config_watcher,
+                lambda parent: ConfigWatcher.start(parent, services, self._config, self._load),
+            ),
+        )
+
+    def _open_store(self) -> SqliteStore:
+        return SqliteStore(self._directory.database, SessionFiles(self._directory.sessions))
+
+    def _give_up(self, given_up: GivenUp) -> None:
+        """Called by the supervisor's thread."""
+        log.critical("giving_up", reason=_reason(given_up))
+        self._given_up = given_up
+        self._ending = Ending.HUNG if given_up.hung else Ending.GAVE_UP
+        self._ended.set()
+
+
+def _reason(given_up: GivenUp | None) -> str:
+    if given_up is None:
+        return "The backend was stopped while it started."
+    if isinstance(given_up.cause, (CannotBind, CannotOpen)):
+        return str(given_up.cause)
+    problem = "does not answer" if given_up.hung else f"keeps dying: {given_up.cause!r}"
+    return f"The actor {given_up.child} {problem}."

@@ -1,0 +1,56 @@
+"""What outlives a Gateway: its sockets, and the requests under way."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from dataclasses import dataclass, field
+
+import zmq
+
+from actors.pending import PendingTable
+from actors.socket_loop import Socket
+from protocol.limits import SOCKET_BYTES
+
+
+class CannotBind(Exception):
+    """An endpoint is taken or none; the message says which and what to do."""
+
+
+@dataclass(slots=True)
+class FrontDoor:
+    """What outlives a Gateway: its sockets and the requests under way."""
+
+    context: zmq.Context[Socket]
+    pending: PendingTable = field(default_factory=PendingTable)
+    sockets: list[Socket] = field(default_factory=list)
+    endpoints: list[str] = field(default_factory=list)
+    ready: threading.Event = field(default_factory=threading.Event)
+    drained: threading.Event = field(default_factory=threading.Event)
+
+    def open(self, endpoints: tuple[str, ...]) -> None:
+        """Bind; raises `CannotBind`."""
+        for endpoint in endpoints:
+            router = self.context.socket(zmq.ROUTER)
+            self.sockets.append(router)
+            router.linger = 1000
+            router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+            router.setsockopt(zmq.MAXMSGSIZE, SOCKET_BYTES)
+            router.setsockopt(zmq.HEARTBEAT_IVL, 5000)
+            router.setsockopt(zmq.HEARTBEAT_TIMEOUT, 20_000)
+            try:
+                router.bind(endpoint)
+            except zmq.ZMQError as error:
+                self.close()
+                hint = (
+                    "another program uses it: stop it or choose another with --bind"
+                    if error.errno in {errno.EADDRINUSE, zmq.EADDRINUSE}
+                    else str(error)
+                )
+                raise CannotBind(f"Cannot bind {endpoint}: {hint}.") from None
+            self.endpoints.append(router.getsockopt_string(zmq.LAST_ENDPOINT))
+
+    def close(self) -> None:
+        """Close the sockets; replies that are on their way have a second to leave."""
+        while self.sockets:
+            self.sockets.pop().close()

@@ -1,0 +1,295 @@
+"""All images: who they are, which actor is connected to which, and what clients ask about them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pykka
+import structlog
+
+from actors.address import Ref, post
+from actors.image_connection import LEGACY_CAPABILITIES, ImageConnection, ImageReport
+from actors.image_health import ImageHealth
+from actors.image_table import ImageEntry, ImageTable
+from actors.messages import (
+    Answer,
+    ClientRequest,
+    ForgetImage,
+    ImageGone,
+    KeepImage,
+    Outcome,
+)
+from actors.services import Services
+from actors.supervised import Ended, Supervised
+from actors.supervisor import Watch
+from protocol.errors import ImageDisconnected, InvalidParameter, NotSupported, StuiError
+from protocol.ids import ImageId
+from protocol.image_messages import ImagePing
+from protocol.replies import Images, ImageStatus, timestamp
+from protocol.requests import ConnectImage, DisconnectImage, GetImageConnectionStatus, ListImages
+from storage.document import ImageRecord
+
+log = structlog.get_logger(__name__)
+
+_CONNECT_WITHIN: Final = 5.0
+_RESTART_AFTER: Final = 0.1
+
+
+@dataclass(slots=True)
+class _Image:
+    """One image; its id is provisional until it has said who it is."""
+
+    image_id: ImageId
+    name: str
+    address: str
+    ref: Ref
+    ping: ImagePing | None = None
+    health: ImageHealth = field(default_factory=ImageHealth)
+    known: bool = False
+    waiting: ClientRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _GiveUp:
+    """Time to answer a `connect_image` that was not answered."""
+
+    urn: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reconnect:
+    image: _Image
+
+
+class ImageDirectory(Supervised, pykka.ThreadingActor):
+    """Parent of the image connections; publishes the image table."""
+
+    kind = "images"
+
+    def __init__(self, parent: Ref, services: Services) -> None:
+        super().__init__(parent)
+        self._services = services
+        self._images: dict[str, _Image] = {}  # by the connection's urn
+
+    def begin(self) -> None:
+        """Connect to the images that are kept and to those that the site names."""
+        for record in self._services.reader().images():
+            self._add(record.image_id, record.name, record.address, known=True)
+        addresses = {image.address for image in self._images.values()}
+        for name, address in self._services.settings.current.images.items():
+            if address not in addresses:
+                self._add(_generated_id(), name, address, known=False)
+        self._publish()
+
+    def end(self) -> None:
+        """End all connections."""
+        for image in self._images.values():
+            image.ref.stop(block=False)
+
+    def abandon(self) -> None:
+        """Connections do not outlive their directory."""
+        self.end()
+
+    def handle(self, message: Any) -> None:
+        """Do what a message says."""
+        match message:
+            case ImageReport():
+                self._reported(message)
+            case ClientRequest():
+                try:
+                    self._serve(message)
+                except StuiError as error:
+                    self._answer(message, error)
+            case Ended(urn, cause):
+                self._ended(urn, cause)
+            case _GiveUp(urn):
+                self._give_up(urn)
+            case _Reconnect(image):
+                self._start(image)
+                self._publish()
+
+    # --- what clients ask
+
+    def _serve(self, message: ClientRequest) -> None:
+        match message.request:
+            case ListImages():
+                images = [self._status(image) for image in self._images.values()]
+                self._answer(message, Images(images=images))
+            case GetImageConnectionStatus(image_id=image_id):
+                self._answer(message, self._status(self._find(image_id)))
+            case ConnectImage(address=address, name=name):
+                self._connect(message, address, name)
+            case DisconnectImage(image_id=image_id):
+                self._disconnect(message, self._find(image_id))
+            case request:
+                raise NotSupported(f"{request.command()} is not served yet.")
+
+    def _connect(self, message: ClientRequest, address: str, name: str | None) -> None:
+        for image in self._images.values():
+            if image.address == address:
+                if image.health.status == "Connected":
+                    self._answer(message, self._status(image))
+                    return
+                raise ImageDisconnected(
+                    f"The image {image.name} at {address} is known and "
+                    f"{image.health.status.lower()} now.",
+                    image_id=image.image_id,
+                )
+        if name is not None and any(image.name == name for image in self._images.values()):
+            raise InvalidParameter(f"`name` is {name!r}, which another image has already.")
+        image = self._add(_generated_id(), name or "", address, known=False)
+        image.waiting = message
+        ref, urn = self.actor_ref, image.ref.actor_urn
+        self._services.timer.after(_CONNECT_WITHIN, lambda what: post(ref, what), _GiveUp(urn))
+
+    def _disconnect(self, message: ClientRequest, image: _Image) -> None:
+        self._remove(image)
+        self._services.writer.tell(ForgetImage(image.image_id))
+        image.health.becomes("Disconnected", self._services.clocks.wall(), "asked for by a client")
+        self._answer(message, self._status(image))
+
+    def _give_up(self, urn: str) -> None:
+        image = self._images.get(urn)
+        if image is None or image.waiting is None:
+            return
+        message, image.waiting = image.waiting, None
+        self._remove(image)
+        self._answer(
+            message,
+            ImageDisconnected(
+                f"Nothing at {image.address} answered as an image within {_CONNECT_WITHIN:.0f} s; "
+                "it was not added."
+            ),
+        )
+
+    # --- what connections report
+
+    def _reported(self, report: ImageReport) -> None:
+        image = self._images.get(report.ref.actor_urn)
+        if image is None:
+            return  # removed meanwhile
+        image.ping, image.health = report.ping, report.health
+        if image.ping is not None and image.health.status == "Connected":
+            self._recognise(image, image.ping)
+        self._publish()
+
+    def _recognise(self, image: _Image, ping: ImagePing) -> None:
+        """Settle who answers at an address: its uuid says it, or a generated id kept with it."""
+        image_id = ping.image.uuid if ping.image else image.image_id
+        image.name = image.name or (ping.image.name if ping.image else "") or image.address
+        twin = next(
+            (
+                other
+                for other in self._images.values()
+                if other.image_id == image_id and other is not image
+            ),
+            None,
+        )
+        if twin is not None:
+            # The same image at another address: it has moved, or has two; the newer one counts.
+            image.name = twin.name
+            self._remove(twin)
+        if image_id != image.image_id or not image.known:
+            if image.known:
+                log.warning("another_image_at_address", address=image.address, image=image_id)
+            image.image_id, image.known = image_id, True
+            self._keep(image)
+        elif twin is not None:
+            self._keep(image)
+        if image.waiting is not None:
+            message, image.waiting = image.waiting, None
+            self._answer(message, self._status(image))
+
+    def _keep(self, image: _Image) -> None:
+        record = ImageRecord(image_id=image.image_id, address=image.address, name=image.name)
+        self._services.writer.tell(KeepImage(record))
+
+    # --- connections
+
+    def _add(self, image_id: ImageId, name: str, address: str, *, known: bool) -> _Image:
+        image = _Image(image_id, name, address, self.actor_ref, known=known)
+        self._start(image)
+        return image
+
+    def _start(self, image: _Image) -> None:
+        image.ref = ImageConnection.start(self.actor_ref, self._services, image.address)
+        self._images[image.ref.actor_urn] = image
+        post(self._parent, Watch(image.ref, f"image {image.address}"))
+
+    def _remove(self, image: _Image) -> None:
+        self._images.pop(image.ref.actor_urn, None)
+        image.ref.stop(block=False)
+        self._publish()
+
+    def _ended(self, urn: str, cause: BaseException | None) -> None:
+        post(self._parent, Ended(urn, cause))  # the supervisor need not look after it any more
+        image = self._images.pop(urn, None)
+        if image is None:
+            return  # was removed
+        log.error("image_connection_died", address=image.address, cause=repr(cause))
+        gone = ImageGone(image.image_id, image.ref)
+        self._services.sessions.tell(gone)
+        self._services.gateway.tell(gone)
+        ref = self.actor_ref
+        self._services.timer.after(_RESTART_AFTER, lambda what: post(ref, what), _Reconnect(image))
+
+    # --- what is seen
+
+    def _find(self, wanted: str) -> _Image:
+        entry = self._services.image_table.current.find(wanted)
+        return next(image for image in self._images.values() if image.image_id == entry.image_id)
+
+    def _publish(self) -> None:
+        entries = tuple(
+            ImageEntry(
+                image_id=image.image_id,
+                name=image.name or image.address,
+                address=image.address,
+                ref=image.ref,
+                status=image.health.status,
+                epoch=image.ping.image.epoch if image.ping and image.ping.image else "",
+                capabilities=_capabilities(image.ping),
+            )
+            for image in self._images.values()
+        )
+        self._services.image_table.publish(ImageTable(entries))
+
+    def _status(self, image: _Image) -> ImageStatus:
+        health, who = image.health, image.ping.image if image.ping else None
+        count = self._services.reader().session_count_of_image(image.image_id)
+        return ImageStatus(
+            image_id=image.image_id,
+            address=image.address,
+            status=health.status,
+            connection_health=health.health,
+            last_seen=_when(health.last_seen),
+            session_count=count,
+            last_activity=_when(health.last_activity),
+            name=image.name or image.address,
+            version=who.version if who else "",
+            dialect=who.dialect if who else "",
+            epoch=who.epoch if who else "",
+            capabilities=sorted(_capabilities(image.ping)),
+            isolating="open_workspace" in _capabilities(image.ping),
+            latency_ms=round(health.latency * 1000, 3),
+            history=list(health.history),
+        )
+
+    def _answer(self, message: ClientRequest, outcome: Outcome) -> None:
+        self._services.gateway.tell(Answer(message.key, outcome))
+
+
+def _generated_id() -> ImageId:
+    return ImageId(f"image_{secrets.token_hex(16)}")
+
+
+def _capabilities(ping: ImagePing | None) -> frozenset[str]:
+    if ping is None:
+        return frozenset()
+    return frozenset(ping.capabilities) if ping.image else LEGACY_CAPABILITIES
+
+
+def _when(at: float | None) -> str:
+    return "" if at is None else timestamp(at)

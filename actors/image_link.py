@@ -1,0 +1,72 @@
+"""The socket to one image: made anew for every life of the connection.
+
+What is sent on one link reaches the image while that connection stands, or not at all: a message
+never waits in a queue for a later life of the image (`IMMEDIATE`, and no reconnecting by libzmq).
+ZMTP heartbeats are answered by libzmq while the image computes, so that a busy image is not taken
+for a dead one (measured: a spinning peer is kept, a stopped one is lost within the timeout).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from actors.socket_loop import Frames, Socket, SocketMailbox
+from protocol.limits import SOCKET_BYTES
+
+_HEARTBEAT_EVERY_MS: Final = 500
+_HEARTBEAT_TIMEOUT_MS: Final = 2000
+_EVENTS: Final = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_CLOSED
+    | zmq.EVENT_CONNECT_RETRIED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+
+
+class ImageLink:
+    """A DEALER socket to an address, and the monitor that tells whether anybody is there."""
+
+    def __init__(self, context: zmq.Context[Socket], mailbox: SocketMailbox, address: str) -> None:
+        self._mailbox = mailbox
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.setsockopt(zmq.IMMEDIATE, 1)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, -1)
+        self.socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_EVERY_MS)
+        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, SOCKET_BYTES)
+        self.monitor = self.socket.get_monitor_socket(_EVENTS)
+        mailbox.register(self.socket)
+        mailbox.register(self.monitor)
+        try:
+            self.socket.connect(address)
+        except zmq.ZMQError:
+            self.close()
+            raise
+
+    def send(self, message: object) -> bool:
+        """Send a request; whether it could be handed over to a standing connection."""
+        try:
+            self.socket.send_multipart([b"", msgspec.json.encode(message)], zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        return True
+
+    def tells_up(self, frames: Frames) -> bool:
+        """Whether a message of the monitor says that the connection stands, or else is gone."""
+        return bool(parse_monitor_message(frames)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED)
+
+    def close(self) -> None:
+        """Release both sockets."""
+        self._mailbox.unregister(self.socket)
+        self._mailbox.unregister(self.monitor)
+        self.socket.disable_monitor()
+        self.monitor.close(linger=0)
+        self.socket.close(linger=0)

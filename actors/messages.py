@@ -1,0 +1,347 @@
+"""What the actors say to one another. All are frozen; none expects to be answered by return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from actors.address import Ref
+from protocol.dialects import Incoming, Rejected
+from protocol.errors import StuiError
+from protocol.ids import ClientId, ImageId, SessionId
+from protocol.replies import SessionInfo
+from protocol.requests import Request
+from storage.document import Change, ImageRecord, RememberedReply
+from storage.store import Commit, OpenedSession
+
+Key: TypeAlias = int
+"""Names a request under way at the Gateway; never used twice."""
+
+Connection: TypeAlias = str
+"""Names a client's connection as the Gateway's socket knows it."""
+
+
+Outcome: TypeAlias = msgspec.Struct | StuiError
+"""The typed result of a request, or the error."""
+
+
+# --- requests and their answers
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """A request of a client, on its way to whoever answers it.
+
+    `unique_id` is the request's id where that is unique by construction, so that the outcome may be
+    remembered under it.
+    """
+
+    key: Key
+    connection: Connection
+    unique_id: str | None
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The one answer to a `ClientRequest`, told to the Gateway."""
+
+    key: Key
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The SessionDirectory tells the Gateway who serves a session from now on."""
+
+    session_id: SessionId
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGone:
+    """A session's actor has ended; what it was asked and did not answer never will be."""
+
+    session_id: SessionId
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class ImageGone:
+    """An image's connection has ended or been lost; calls of it will not be answered."""
+
+    image_id: ImageId | None
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The supervisor has restarted the actor of this name; messages to it may be lost."""
+
+    name: str
+
+
+# --- passivation
+
+
+@dataclass(frozen=True, slots=True)
+class WantsRest:
+    """A session is idle and may be freed: session to directory, directory to Gateway."""
+
+    session_id: SessionId
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The last message that the Gateway routes to a session before it rests."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaysAwake:
+    """The session has got work meanwhile and goes on."""
+
+    session_id: SessionId
+    ref: Ref
+
+
+# --- gathering
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """Asks a session for `Described`."""
+
+    gathering: int
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a session says of itself; nothing while it is not open yet."""
+
+    gathering: int
+    ref: Ref
+    info: SessionInfo | None
+
+
+# --- the storage writer
+
+
+@dataclass(frozen=True, slots=True)
+class CreateStored:
+    """Asks the writer to store a new session; answered with `Created` or `Refused`.
+
+    A `token` names a message to the writer in its answer, and is never used twice by a session.
+    """
+
+    reply_to: Ref
+    token: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStored:
+    """Asks the writer for a session; answered with `Opened` or `OpenFailed`."""
+
+    reply_to: Ref
+    session_id: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCommit:
+    """Asks the writer to make a change durable; answered with `Committed`, `Refused` or `Stale`."""
+
+    reply_to: Ref
+    token: int
+    commit: Commit
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteStored:
+    """Asks the writer to remove a session and its files; answered like a commit."""
+
+    reply_to: Ref
+    token: int
+    client_id: ClientId
+    session_id: SessionId
+    fence: int
+    reply: RememberedReply | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardStored:
+    """Asks the writer to remove a session that no actor serves; answered with `Discarded`."""
+
+    reply_to: Ref
+    session_id: SessionId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """A session that no actor served is gone, or could not be removed."""
+
+    session_id: SessionId
+    reason: str
+    error: StuiError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Tells the writer when a session was used last; not answered."""
+
+    session_id: SessionId
+    used_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileNow:
+    """Asks the writer to write a session's file soon; not answered."""
+
+    session_id: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class KeepImage:
+    """Asks the writer to keep an image across restarts; not answered."""
+
+    image: ImageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetImage:
+    """Asks the writer to keep an image no longer; not answered."""
+
+    image_id: ImageId
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReplies:
+    """Asks the writer to forget replies remembered before a running time; not answered."""
+
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A new session is durable."""
+
+    token: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session, handed to its new writer."""
+
+    session: OpenedSession
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFailed:
+    """A session cannot be opened."""
+
+    error: StuiError
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A commit, or a removal, is durable."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing of it was written; later commits of the session will not be either."""
+
+    token: int
+    error: StuiError
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The commit does not follow the last one, or another actor has opened the session."""
+
+    token: int
+
+
+# --- images
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCall:
+    """Asks an image something; answered with `ImageAnswer` to `reply_to`.
+
+    `request` names an evaluation, which is never given up before its outcome is known or known to
+    be unknowable. `recover` asks for the outcome of one that was sent earlier instead of sending
+    it. `timeout` is in seconds; at the deadline an evaluation is interrupted.
+    """
+
+    reply_to: Any  # an Address or a Ref: something to tell
+    tag: Key | str
+    command: str
+    parameters: Mapping[str, Any]
+    connection: Connection | None = None
+    request: str | None = None
+    timeout: float | None = None
+    recover: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAnswer:
+    """What an image answered: the typed result, or an error."""
+
+    tag: Key | str
+    outcome: Any
+    epoch: str
+
+
+# --- sessions without an actor
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """The Janitor asks the SessionDirectory to remove a session past its retention."""
+
+    session_id: SessionId
+    client_id: ClientId
+    reason: str
+
+
+# --- bodies that are too large for the Gateway's thread
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeBody:
+    """Asks the Transcoder for `BodyDecoded`."""
+
+    key: Key
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BodyDecoded:
+    """A large body was understood, or not."""
+
+    key: Key
+    decoded: Incoming | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeBody:
+    """Asks the Transcoder for a JSON body as CBOR."""
+
+    key: Key
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BodyEncoded:
+    """A large reply, encoded."""
+
+    key: Key
+    body: bytes

@@ -1,0 +1,293 @@
+"""The one writer: takes whatever waits into one transaction, flushes once, then tells everybody.
+
+That is group commit: while a flush is under way the next changes gather, so that all who wait share
+the cost of one flush. Beside the store the writer keeps each session's portable file,
+written behind.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pykka
+import structlog
+
+from actors.address import Ref, post
+from actors.messages import (
+    Committed,
+    Created,
+    CreateStored,
+    DeleteStored,
+    Discarded,
+    DiscardStored,
+    FileNow,
+    ForgetImage,
+    KeepImage,
+    Opened,
+    OpenFailed,
+    OpenStored,
+    PruneReplies,
+    Refused,
+    Stale,
+    StoreCommit,
+    Touch,
+)
+from actors.services import Services
+from actors.supervised import Supervised
+from protocol.errors import SessionDamaged, SessionNotFound, StorageUnavailable, excerpt
+from protocol.ids import ClientId, SessionId
+from storage.session_file import SessionFiles
+from storage.store import Damaged, StaleWriter, Store, Transaction, WriteRefused
+
+log = structlog.get_logger(__name__)
+
+_BATCH: Final = 256
+"""Messages in one transaction at the most: bounds how long the first of them waits."""
+_FILES_EVERY: Final = 1.0
+_FILES_AT_ONCE: Final = 4
+_NOTE_TIME_EVERY: Final = 5.0
+
+_Write = (
+    CreateStored
+    | OpenStored
+    | StoreCommit
+    | DeleteStored
+    | DiscardStored
+    | Touch
+    | KeepImage
+    | ForgetImage
+    | PruneReplies
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _LookAtFiles:
+    pass
+
+
+class DiskWait:
+    """Whether the writer waits for the disk: then its silence is no hang."""
+
+    def __init__(self) -> None:
+        self.waiting = False
+
+
+class StorageWriter(Supervised, pykka.ThreadingActor):
+    """Owns the store's write connection and the session files."""
+
+    kind = "writer"
+
+    def __init__(
+        self,
+        parent: Ref,
+        services: Services,
+        open_store: Callable[[], Store],
+        files: SessionFiles,
+        disk: DiskWait,
+    ) -> None:
+        super().__init__(parent)
+        self._services, self._open_store = services, open_store
+        self._files, self._disk = files, disk
+        self._clocks = services.clocks
+        self._batch: list[_Write] = []
+        self._file_soon: deque[SessionId] = deque()
+        self._filed: dict[SessionId, int] = {}
+        self._time_noted = 0.0
+
+    def begin(self) -> None:
+        """Go on with the store, which a predecessor that died has closed."""
+        store = self._services.store.current
+        if store is None:
+            store = self._open_store()
+            self._services.store.publish(store)
+        self._store = store
+        self._look_later()
+
+    def end(self) -> None:
+        """Store what was asked for, and write as many files as there is time for."""
+        self._flush()
+        deadline = self._clocks.monotonic() + 2.0
+        while self._clocks.monotonic() < deadline and self._write_files(float("inf")):
+            pass
+        with self._store.transaction() as writing:
+            self._note(writing)
+        self._store.close()
+
+    def abandon(self) -> None:
+        """Close the store: what this actor left open in it would lock the successor out."""
+        self._disk.waiting = False
+        store = self._services.store.current
+        self._services.store.publish(None)
+        if store is not None:
+            store.close()
+
+    def handle(self, message: Any) -> None:
+        """Gather writes; write when nothing more waits, or enough has gathered."""
+        match message:
+            case _LookAtFiles():
+                self._flush()
+                self._write_files(self._clocks.wall() - self._services.settings.current.file_after)
+                self._look_later()
+            case FileNow(session_id):
+                self._file_soon.append(session_id)
+            case _:
+                self._batch.append(message)
+        if self._batch and (self.actor_inbox.empty() or len(self._batch) >= _BATCH):
+            self._flush()
+
+    # --- the log
+
+    def _flush(self) -> None:
+        """Make the batch durable and tell everybody; an unknown outcome ends this actor."""
+        batch, self._batch = self._batch, []
+        answers: list[tuple[Ref, Any]] = []
+        removed: list[tuple[ClientId, SessionId]] = []
+        if not batch and not self._filed and not self._time_is_due():
+            return
+        self._disk.waiting = True
+        try:
+            with self._store.transaction() as writing:
+                for message in batch:
+                    self._write(writing, message, answers, removed)
+                self._note(writing)
+        except WriteRefused as refusal:
+            log.error("storage_unavailable", reason=str(refusal))  # noqa: TRY400 - expected
+            answers = [
+                (message.reply_to, _refusal(message, refusal))
+                for message in batch
+                if hasattr(message, "reply_to")
+            ]
+            removed = []
+        finally:
+            self._disk.waiting = False
+        for client_id, session_id in removed:
+            self._remove_file(client_id, session_id)
+        for ref, answer in answers:
+            post(ref, answer)
+
+    def _write(
+        self,
+        writing: Transaction,
+        message: _Write,
+        answers: list[tuple[Ref, Any]],
+        removed: list[tuple[ClientId, SessionId]],
+    ) -> None:
+        match message:
+            case StoreCommit(reply_to, token, commit):
+                try:
+                    writing.apply(commit)
+                except StaleWriter:
+                    answers.append((reply_to, Stale(token)))
+                else:
+                    answers.append((reply_to, Committed(token)))
+            case OpenStored(reply_to, session_id):
+                try:
+                    answers.append((reply_to, Opened(writing.open_session(session_id))))
+                except KeyError:
+                    answers.append((reply_to, OpenFailed(no_session(session_id))))
+                except Damaged as damage:
+                    answers.append((reply_to, OpenFailed(damaged(session_id, damage))))
+            case CreateStored(reply_to, token, change):
+                answers.append((reply_to, Created(token, writing.create_session(change))))
+            case DeleteStored(reply_to, token, client_id, session_id, fence, reply):
+                try:
+                    writing.delete_session(session_id, fence)
+                except StaleWriter:
+                    answers.append((reply_to, Stale(token)))
+                else:
+                    if reply is not None:
+                        writing.remember(reply)
+                    removed.append((client_id, session_id))
+                    answers.append((reply_to, Committed(token)))
+            case DiscardStored(reply_to, session_id, reason):
+                try:
+                    opened = writing.open_session(session_id)
+                    writing.delete_session(session_id, opened.fence)
+                except (KeyError, Damaged) as problem:
+                    error = SessionDamaged(f"{session_id} cannot be removed: {problem}.")
+                    answers.append((reply_to, Discarded(session_id, reason, error)))
+                else:
+                    removed.append((opened.head.client_id, session_id))
+                    answers.append((reply_to, Discarded(session_id, reason, None)))
+            case Touch(session_id, used_at):
+                writing.touch(session_id, used_at)
+            case KeepImage(image):
+                writing.put_image(image)
+            case ForgetImage(image_id):
+                writing.remove_image(image_id)
+            case PruneReplies(before):
+                writing.prune_replies(before)
+
+    def _note(self, writing: Transaction) -> None:
+        """Note what need not be durable at once beside what has to be."""
+        for session_id, number in self._filed.items():
+            writing.mark_filed(session_id, number)
+        self._filed.clear()
+        if self._time_is_due():
+            self._time_noted = self._clocks.running_time()
+            writing.set_running_time(self._time_noted)
+
+    def _time_is_due(self) -> bool:
+        return self._clocks.running_time() - self._time_noted >= _NOTE_TIME_EVERY
+
+    # --- the files
+
+    def _look_later(self, seconds: float = _FILES_EVERY) -> None:
+        ref = self.actor_ref
+        self._services.timer.after(seconds, lambda message: post(ref, message), _LookAtFiles())
+
+    def _write_files(self, changed_before: float) -> bool:
+        """Write a few files that are due; whether one was written.
+
+        Those that cannot be written stay due, and are tried again at a later look.
+        """
+        due = [self._file_soon.popleft() for _ in range(min(len(self._file_soon), _FILES_AT_ONCE))]
+        if not due:
+            due.extend(self._store.unfiled(changed_before, _FILES_AT_ONCE))
+        for session_id in due:
+            self._write_file(session_id)
+        written = bool(self._filed)
+        self._flush()  # notes what was filed, so that the next look finds others
+        return written
+
+    def _write_file(self, session_id: SessionId) -> None:
+        self._disk.waiting = True
+        try:
+            contents = self._store.contents(session_id)
+            if contents is not None:
+                self._files.write(contents)
+                self._filed[session_id] = contents.number
+        except (OSError, Damaged) as problem:
+            log.error("session_file_not_written", session=session_id, reason=str(problem))  # noqa: TRY400 - expected
+        finally:
+            self._disk.waiting = False
+
+    def _remove_file(self, client_id: ClientId, session_id: SessionId) -> None:
+        try:
+            self._files.remove(client_id, session_id)
+        except OSError as problem:
+            log.error("session_file_not_removed", session=session_id, reason=str(problem))  # noqa: TRY400 - expected
+
+
+def no_session(session_id: str) -> SessionNotFound:
+    """The error for a session that is not there, or not this client's: one answer for both."""
+    return SessionNotFound(f"There is no session {excerpt(session_id)}.")
+
+
+def damaged(session_id: str, damage: Damaged) -> SessionDamaged:
+    """The error for a session that cannot be read back."""
+    return SessionDamaged(f"The session {excerpt(session_id)} cannot be read: {damage}.")
+
+
+def _refusal(message: Any, refusal: WriteRefused) -> Any:
+    error = StorageUnavailable(f"Nothing was written: {refusal}. Try again later.")
+    match message:
+        case StoreCommit() | DeleteStored() | CreateStored():
+            return Refused(message.token, error)
+        case DiscardStored():
+            return Discarded(message.session_id, message.reason, error)
+        case _:
+            return OpenFailed(error)

@@ -1,0 +1,201 @@
+"""The root of the tree: starts the service's actors, keeps them running, stops them.
+
+Restarts are one for one with backoff. A child that dies more often than the restart intensity
+allows within the period is given up, and so is the process: it has a supervisor of its own, and the
+store has everything. Source of the terms: Erlang/OTP design principles, "Supervisor Behaviour".
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pykka
+import structlog
+
+from actors.address import Address, Ref, post
+from actors.messages import Restarted
+from actors.supervised import AreYouThere, Ended, HereIAm
+from actors.timer import Timer
+
+log = structlog.get_logger(__name__)
+
+_BACKOFF_FIRST: Final = 0.02
+_BACKOFF_MOST: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """How many restarts of one child within how many seconds are borne."""
+
+    restarts: int = 5
+    period: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """How a child is started and stopped.
+
+    `start` gets the supervisor's reference. `shutdown` is how many seconds the child has to finish.
+    `excused` says that the child may be silent now, because it waits for the disk. Of an error that
+    is `fatal` no restart will help.
+    """
+
+    address: Address
+    start: Callable[[Ref], Ref]
+    shutdown: float = 1.0
+    excused: Callable[[], bool] = lambda: False
+    fatal: tuple[type[BaseException], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Why the process must end: a child that keeps dying, or one that hangs."""
+
+    child: str
+    cause: BaseException | None
+    hung: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Asks the supervisor to look after an actor that another one started, while that lives."""
+
+    ref: Ref
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _StartAgain:
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    pass
+
+
+@dataclass(slots=True)
+class _Child:
+    spec: ChildSpec
+    ref: Ref
+    deaths: deque[float] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """How long, in the process's own time, an actor has not answered."""
+
+    ref: Ref
+    name: str
+    excused: Callable[[], bool]
+    silent: float = 0.0
+    asked: bool = False
+
+
+class Supervisor(pykka.ThreadingActor):
+    """Starts children in order, restarts one for one, stops in reverse order."""
+
+    def __init__(
+        self,
+        specs: tuple[ChildSpec, ...],
+        timer: Timer,
+        *,
+        give_up: Callable[[GivenUp], None],
+        longest_turn: Callable[[], tuple[str, float]],
+        intensity: Intensity = Intensity(),
+        look_every: float = 5.0,
+        hang_after: float = 30.0,
+    ) -> None:
+        super().__init__()
+        self._specs, self._timer, self._give_up = specs, timer, give_up
+        self._longest_turn, self._intensity = longest_turn, intensity
+        self._look_every, self._hang_after = look_every, hang_after
+        self._children: dict[str, _Child] = {}
+        self._watched: dict[str, _Watched] = {}
+        self._looked_at = 0.0
+
+    def on_start(self) -> None:
+        """Start all children."""
+        for spec in self._specs:
+            ref = spec.start(self.actor_ref)
+            self._children[spec.address.name] = _Child(spec, ref)
+            self._begin(spec, ref)
+        self._looked_at = time.monotonic()
+        self._timer.after(self._look_every, self._tell_self, _Look())
+
+    def on_receive(self, message: Any) -> None:
+        """Do what a message says."""
+        match message:
+            case Ended(urn, cause):
+                self._watched.pop(urn, None)
+                for child in self._children.values():
+                    if child.ref.actor_urn == urn:  # other ends were told of before
+                        self._ended(child, cause)
+            case _StartAgain(name):
+                self._restart(self._children[name])
+            case HereIAm(urn) if urn in self._watched:
+                self._watched[urn].silent = 0.0
+                self._watched[urn].asked = False
+            case Watch(ref, name):
+                self._watched[ref.actor_urn] = _Watched(ref, name, lambda: False)
+            case _Look():
+                self._look()
+
+    def on_stop(self) -> None:
+        """Stop the children in reverse order."""
+        for child in reversed(self._children.values()):
+            try:
+                child.ref.stop(timeout=child.spec.shutdown)
+            except pykka.Timeout:
+                log.warning("actor_did_not_stop", actor=child.spec.address.name)
+
+    def _tell_self(self, message: Any) -> None:
+        post(self.actor_ref, message)
+
+    def _begin(self, spec: ChildSpec, ref: Ref) -> None:
+        spec.address.assign(ref)
+        self._watched[ref.actor_urn] = _Watched(ref, spec.address.name, spec.excused)
+
+    def _ended(self, child: _Child, cause: BaseException | None) -> None:
+        name = child.spec.address.name
+        now = time.monotonic()
+        child.deaths.append(now)
+        while child.deaths[0] <= now - self._intensity.period:
+            child.deaths.popleft()
+        if len(child.deaths) > self._intensity.restarts or isinstance(cause, child.spec.fatal):
+            self._give_up(GivenUp(name, cause))
+            return
+        backoff = min(_BACKOFF_FIRST * 2.0 ** (len(child.deaths) - 1), _BACKOFF_MOST)
+        log.error("actor_died", actor=name, cause=repr(cause), restart_in=backoff)
+        self._timer.after(backoff, self._tell_self, _StartAgain(name))
+
+    def _restart(self, child: _Child) -> None:
+        child.ref = child.spec.start(self.actor_ref)
+        self._begin(child.spec, child.ref)
+        log.warning("actor_restarted", actor=child.spec.address.name)
+        for other in self._children.values():
+            post(other.ref, Restarted(child.spec.address.name))
+
+    def _look(self) -> None:
+        """Ask all whether they are there, and note for how long they have not answered.
+
+        Time counts at most twice the interval a look: while the process is stopped or the machine
+        sleeps, no actor could have answered.
+        """
+        now = time.monotonic()
+        passed = min(now - self._looked_at, 2 * self._look_every)
+        self._looked_at = now
+        for watched in self._watched.values():
+            if watched.asked and not watched.excused():
+                watched.silent += passed
+                if watched.silent >= self._hang_after:
+                    self._give_up(GivenUp(watched.name, None, hung=True))
+            watched.asked = post(watched.ref, AreYouThere(self.actor_ref))
+        name, turn = self._longest_turn()
+        if turn >= self._hang_after + self._look_every and passed < 2 * self._look_every:
+            self._give_up(GivenUp(name, None, hung=True))
+        self._timer.after(self._look_every, self._tell_self, _Look())

@@ -1,0 +1,59 @@
+"""The number of the last transaction, beside the database.
+
+SQLite takes a log with a flipped bit to end there, and says that all is well: whatever came later
+is gone without a word. The mark tells: a database that is behind it is damaged, not short. It is
+written after each transaction and never flushed, so that it may be behind, and is never ahead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+_LINE = re.compile(rb"([0-9]{20}) ([0-9a-f]{16})\n")
+_LINE_BYTES: Final = 38
+
+
+class CommitMark:
+    """The mark in one file. For the writing thread; any may close it. Raises `OSError`."""
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(path, flags, 0o600)
+        # A descriptor that is closed meanwhile may be another file's when it is written to.
+        self._lock = threading.Lock()
+
+    def read(self) -> int | None:
+        """The number, 0 for a new file, None for one that cannot be read."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        line = os.read(self._descriptor, _LINE_BYTES + 1)
+        if not line:
+            return 0
+        found = _LINE.fullmatch(line)
+        number = int(found[1]) if found else -1
+        return number if line == _line(number) else None
+
+    def write(self, number: int) -> None:
+        """Note NUMBER."""
+        with self._lock:
+            if hasattr(os, "pwrite"):
+                os.pwrite(self._descriptor, _line(number), 0)
+            else:  # pragma: no cover (Windows)
+                os.lseek(self._descriptor, 0, os.SEEK_SET)
+                os.write(self._descriptor, _line(number))
+
+    def close(self) -> None:
+        """Release the file; calling it again does nothing."""
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _line(number: int) -> bytes:
+    digits = b"%020d" % number
+    return b"%s %s\n" % (digits, blake2b(digits, digest_size=8).hexdigest().encode())

@@ -1,0 +1,45 @@
+"""Making files and directories survive a loss of power."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def sync_directory(directory: Path) -> None:
+    """Flush DIRECTORY's entries (files made, renamed, removed). Raises `OSError`.
+
+    Windows has no such call, and flushes them by itself soon.
+    """
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(directory: Path) -> None:
+    """Make DIRECTORY and those above it, for this user only, durably. Raises `OSError`."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(each.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write DATA to a file at PATH and flush it, leaving no part of it behind on `OSError`."""
+    try:
+        with open(path, "wb", opener=_open_for_user) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _open_for_user(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

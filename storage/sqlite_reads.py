@@ -1,0 +1,181 @@
+"""What any thread may ask of the SQLite database."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final
+
+from protocol.ids import ClientId, ImageId, SessionId
+from storage.document import Evaluation, ImageRecord, RememberedReply, SessionHead
+from storage.sqlite_rows import (
+    EVALUATION_COLUMNS,
+    RUNNING_TIME,
+    SESSION_COLUMNS,
+    find_evaluation,
+    heads,
+    images,
+    read_evaluation,
+    read_meta,
+    read_reply,
+    sections,
+    session_row,
+)
+from storage.store import SessionContents, SessionCounts
+
+_IN_USE: Final = "state = 'open' AND used_at + timeout > ?"
+
+
+class SqliteReads(ABC):
+    """The reading half of `storage.store.Store`.
+
+    Lists and counts find sessions by plain columns. Each head is checked before it is handed out;
+    a session that a damaged index does not lead to is missing from them.
+    """
+
+    @abstractmethod
+    def _reader(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A reading connection, for the block; SQLite's errors leave it as `StoreError`s."""
+
+    def running_time(self) -> float:
+        """The running time as last noted."""
+        with self._reader() as reader:
+            return read_meta(reader, RUNNING_TIME)
+
+    def head(self, session_id: SessionId) -> SessionHead | None:
+        """A session's head as of its last commit, or None; raises `Damaged`."""
+        with self._reader() as reader:
+            row = session_row(reader, session_id)
+        return None if row is None else row.stored().head
+
+    def heads_of_client(self, client_id: ClientId) -> list[SessionHead]:
+        """The heads of a client's sessions in any state, oldest first, without damaged ones."""
+        found = self._heads("client_id = ?", "rowid", client_id, -1)
+        # The index alone is not to be trusted with whose session it is.
+        own = [head for head in found if head.client_id == client_id]
+        return sorted(own, key=lambda head: (head.created_at, head.session_id))
+
+    def heads_ended_before(self, ended_at: float, limit: int) -> list[SessionHead]:
+        """Closed and trashed sessions that ended before a running time, oldest first."""
+        return self._heads("ended_at < ? AND state <> 'open'", "ended_at", ended_at, limit)
+
+    def heads_unused_since(self, used_at: float, limit: int) -> list[SessionHead]:
+        """Open sessions last used before a running time, oldest first."""
+        return self._heads("used_at < ? AND state = 'open'", "used_at", used_at, limit)
+
+    def counts(self, now: float) -> SessionCounts:
+        """Count sessions; NOW (running time) decides which are expired."""
+        with self._snapshot() as reader:
+            total, clients = reader.execute(
+                f"SELECT count(*), count(DISTINCT client_id) FROM sessions WHERE {_IN_USE}",  # noqa: S608
+                (now,),
+            ).fetchone()
+            by_state = dict(reader.execute("SELECT state, count(*) FROM sessions GROUP BY state"))
+            by_image = dict(
+                reader.execute(
+                    "SELECT image_id, count(*) FROM sessions"  # noqa: S608
+                    f" WHERE image_id IS NOT NULL AND {_IN_USE} GROUP BY image_id",
+                    (now,),
+                )
+            )
+        return SessionCounts(
+            total=total,
+            clients=clients,
+            closed=by_state.get("closed", 0),
+            expired=by_state.get("open", 0) - total,
+            by_image=by_image,
+        )
+
+    def session_count_of_image(self, image_id: ImageId) -> int:
+        """How many open sessions name an image."""
+        with self._reader() as reader:
+            (count,) = reader.execute(
+                "SELECT count(*) FROM sessions WHERE image_id = ? AND state = 'open'", (image_id,)
+            ).fetchone()
+        return int(count)
+
+    def evaluations(self, session_id: SessionId, after: int, limit: int) -> list[Evaluation]:
+        """Up to LIMIT evaluations with numbers above AFTER, oldest first; raises `Damaged`."""
+        with self._reader() as reader:
+            return _evaluations(reader, session_id, after, limit)
+
+    def evaluation(self, session_id: SessionId, number: int) -> Evaluation | None:
+        """One evaluation; raises `Damaged`."""
+        with self._reader() as reader:
+            return find_evaluation(reader, session_id, number)
+
+    def remembered(self, scope: str, request_id: str) -> RememberedReply | None:
+        """The remembered outcome of a request; raises `Damaged`."""
+        with self._reader() as reader:
+            row = reader.execute(
+                "SELECT data FROM replies WHERE scope = ? AND request_id = ?", (scope, request_id)
+            ).fetchone()
+        return None if row is None else read_reply(scope, request_id, row[0])
+
+    def images(self) -> list[ImageRecord]:
+        """The images that are kept, without damaged ones, which are logged."""
+        with self._reader() as reader:
+            return list(
+                images(reader.execute("SELECT image_id, data FROM images ORDER BY image_id"))
+            )
+
+    def unfiled(self, changed_before: float, limit: int) -> Sequence[SessionId]:
+        """Sessions whose file is behind since before a wall-clock time, longest first."""
+        with self._reader() as reader:
+            rows = reader.execute(
+                "SELECT session_id FROM sessions WHERE dirty_since < ?"
+                " ORDER BY dirty_since LIMIT ?",
+                (changed_before, limit),
+            ).fetchall()
+        return [SessionId(session_id) for (session_id,) in rows]
+
+    def contents(self, session_id: SessionId) -> SessionContents | None:
+        """A whole session in one consistent read; raises `Damaged`."""
+        with self._snapshot() as reader:
+            row = session_row(reader, session_id)
+            if row is None:
+                return None
+            stored = row.stored()
+            return SessionContents(
+                number=row.number,
+                head=stored.head,
+                sections=sections(reader, session_id, stored),
+                evaluations=_evaluations(reader, session_id, 0, -1),
+            )
+
+    def _heads(self, condition: str, order: str, value: object, limit: int) -> list[SessionHead]:
+        """Good heads up to LIMIT: damaged ones do not use it up and hide what comes after them."""
+        found: list[SessionHead] = []
+        with self._reader() as reader:
+            rows = reader.execute(
+                f"SELECT {SESSION_COLUMNS} FROM sessions"  # noqa: S608 (of our own words)
+                f" WHERE {condition} ORDER BY {order}",
+                (value,),
+            )
+            for head in heads(rows):
+                if len(found) == limit:
+                    break
+                found.append(head)
+            rows.close()
+        return found
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A reader to which nothing changes meanwhile."""
+        with self._reader() as reader:
+            reader.execute("BEGIN")
+            yield reader
+            reader.execute("COMMIT")
+
+
+def _evaluations(
+    reader: sqlite3.Connection, session_id: SessionId, after: int, limit: int
+) -> list[Evaluation]:
+    rows = reader.execute(
+        f"SELECT {EVALUATION_COLUMNS} FROM evaluations"  # noqa: S608 (a constant)
+        " WHERE session_id = ? AND number > ? ORDER BY number LIMIT ?",
+        (session_id, after, limit),
+    )
+    return [read_evaluation(session_id, row) for row in rows]

@@ -1,0 +1,430 @@
+"""Whatever is flipped, swapped, lost or put back is said, and never taken for something else."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from protocol.ids import ClientId, ImageId, SessionId
+from storage.document import ImageRecord
+from storage.session_file import SessionFiles
+from storage.sqlite_store import SqliteStore
+from storage.store import Damaged, SessionContents, StoreError
+from tests.storage.samples import (
+    a_change,
+    a_commit,
+    a_head,
+    a_reply,
+    a_section,
+    a_session,
+    an_evaluation,
+    text,
+)
+
+A, B = a_session("a"), a_session("b")
+LIMIT = 100
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A database of two sessions that look alike, closed."""
+    path = tmp_path / "stui.db"
+    with SqliteStore(path) as store, store.transaction() as transaction:
+        for name in ("a", "b"):
+            fence = transaction.create_session(
+                a_change(
+                    name,
+                    client=f"client-{name}",
+                    image_id=ImageId("i1"),
+                    sections={"session_state": text({"of": name}), "knowledge": a_section(400)},
+                    evaluation=an_evaluation(1),
+                    reply=a_reply(scope=a_session(name)),
+                )
+            )
+            transaction.apply(
+                a_commit(
+                    fence,
+                    2,
+                    name,
+                    client=f"client-{name}",
+                    image_id=ImageId("i1"),
+                    used_at=5.0,
+                    sections={"session_state": text({"of": name, "now": 2})},
+                    evaluation=an_evaluation(2, code=name),
+                )
+            )
+        transaction.put_image(ImageRecord(image_id=ImageId("i1"), address="tcp://a:1", name="x"))
+        transaction.set_running_time(7.0)
+    return path
+
+
+def change(path: Path, sql: str, *parameters: object) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        assert connection.execute(sql, parameters).rowcount > 0
+
+
+def put(path: Path, table: str, column: str, value: object, where: str, *keys: object) -> None:
+    change(path, f"UPDATE {table} SET {column} = ? WHERE {where}", value, *keys)  # noqa: S608
+
+
+def get(path: Path, table: str, column: str, where: str, *keys: object) -> Any:
+    with closing(sqlite3.connect(path)) as connection:
+        sql = f"SELECT {column} FROM {table} WHERE {where}"  # noqa: S608
+        return connection.execute(sql, keys).fetchone()[0]
+
+
+def readings(store: SqliteStore) -> dict[str, Callable[[], Any]]:
+    """Everything that can be read, by name."""
+    found: dict[str, Callable[[], Any]] = {
+        "images": store.images,
+        "time": store.running_time,
+        "ended": lambda: store.heads_ended_before(1e9, LIMIT),
+        "unused": lambda: store.heads_unused_since(1e9, LIMIT),
+    }
+    for session_id, client in ((A, ClientId("client-a")), (B, ClientId("client-b"))):
+        found |= {
+            f"{session_id} head": partial(store.head, session_id),
+            f"{session_id} contents": partial(store.contents, session_id),
+            f"{session_id} history": partial(store.evaluations, session_id, 0, LIMIT),
+            f"{session_id} evaluation": partial(store.evaluation, session_id, 2),
+            f"{session_id} reply": partial(store.remembered, session_id, "one"),
+            f"{client} heads": partial(store.heads_of_client, client),
+        }
+    return found
+
+
+def outcome(read: Callable[[], Any], right: Any) -> str:
+    """`same`, `damaged`, `missing`, or `other`, which must never be."""
+    try:
+        got = read()
+    except StoreError:
+        return "damaged"
+    if got == right:
+        return "same"
+    if got is None or got == 0:
+        return "missing"
+    if isinstance(got, list) and all(item in right for item in got):
+        return "missing"
+    if isinstance(got, SessionContents) and isinstance(right, SessionContents):
+        parts_missing = (
+            got.number == right.number
+            and got.head == right.head
+            and got.sections == right.sections
+            and all(item in right.evaluations for item in got.evaluations)
+        )
+        return "missing" if parts_missing else "other"
+    return "other"
+
+
+def expected(path: Path) -> dict[str, Any]:
+    with SqliteStore(path) as store:
+        return {name: read() for name, read in readings(store).items()}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("client_id", "client-b"),
+        ("client_id", b"\xff\xfe"),
+        ("state", "closed"),
+        ("image_id", None),
+        ("image_id", "i2"),
+        ("timeout", 1.0),
+        ("ended_at", 1.0),
+        ("used_at", 6.0),
+        ("used_at", "text"),
+        ("used_check", 1),
+        ("fence", "x"),
+        ("number", 1),
+        ("number", "x"),
+        ("head", b""),
+        ("head", "text"),
+    ],
+)
+def test_a_changed_column_of_a_session_is_damage_for_it_and_for_no_other(
+    path: Path, column: str, value: object
+) -> None:
+    put(path, "sessions", column, value, "session_id = ?", A)
+    with SqliteStore(path) as store:
+        for read in (store.head, store.contents):
+            with pytest.raises(Damaged):
+                read(A)
+        with store.transaction() as transaction, pytest.raises(Damaged):
+            transaction.open_session(A)
+        assert store.heads_of_client(ClientId("client-a")) == []
+        assert [head.session_id for head in store.heads_of_client(ClientId("client-b"))] == [B]
+        assert [head.session_id for head in store.heads_unused_since(1e9, 1)] == [B]
+        assert store.head(B) is not None
+
+
+def test_undecodable_text_is_damage_and_does_not_hold_up_a_group_of_commits(path: Path) -> None:
+    change(path, "UPDATE sessions SET client_id = CAST(? AS TEXT) WHERE session_id = ?", b"\xff", A)
+    with SqliteStore(path) as store:
+        with store.transaction() as transaction:
+            with pytest.raises(Damaged):
+                transaction.open_session(A)
+            with pytest.raises(Damaged):
+                transaction.touch(A, 9.0)
+            fence = transaction.open_session(B).fence
+            transaction.apply(a_commit(fence, 3, "b", client="client-b", revision=3))
+        assert store.head(B) == a_head("b", "client-b", revision=3, used_at=5.0)
+
+
+@pytest.mark.parametrize("column", ["fence", "filed", "dirty_since"])
+def test_columns_that_decide_nothing_about_the_contents_are_harmless(
+    path: Path, column: str
+) -> None:
+    right = expected(path)
+    put(path, "sessions", column, 12345, "session_id = ?", A)
+    assert expected(path) == right
+
+
+def test_a_row_under_another_id_is_damage_and_not_that_session(path: Path) -> None:
+    change(path, "DELETE FROM sessions WHERE session_id = ?", A)
+    change(path, "UPDATE sessions SET session_id = ? WHERE session_id = ?", A, B)
+    with SqliteStore(path) as store:
+        with pytest.raises(Damaged):
+            store.head(A)
+        assert store.head(B) is None
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "reading"),
+    [
+        ("sessions", "head", "head"),
+        ("sections", "data", "contents"),
+        ("evaluations", "data", "history"),
+        ("replies", "data", "reply"),
+    ],
+)
+def test_blobs_swapped_between_two_sessions_are_damage(
+    path: Path, table: str, column: str, reading: str
+) -> None:
+    key = "scope" if table == "replies" else "session_id"
+    within = {"sections": " AND name = 'session_state'", "evaluations": " AND number = 2"}
+    where = f"{key} = ?{within.get(table, '')}"
+    blobs = {session_id: get(path, table, column, where, session_id) for session_id in (A, B)}
+    put(path, table, column, blobs[B], where, A)
+    put(path, table, column, blobs[A], where, B)
+    with SqliteStore(path) as store:
+        for session_id in (A, B):
+            with pytest.raises(Damaged):
+                readings(store)[f"{session_id} {reading}"]()
+
+
+def test_an_older_generation_of_a_section_cannot_stand_in(path: Path) -> None:
+    where = "session_id = ? AND name = 'knowledge'"
+    old = get(path, "sections", "data", where, A)
+    with SqliteStore(path) as store, store.transaction() as transaction:
+        fence = transaction.open_session(A).fence
+        commit = a_commit(fence, 3, "a", client="client-a", sections={"knowledge": text(3)})
+        transaction.apply(commit)
+    put(path, "sections", "data", old, where, A)
+    with SqliteStore(path) as store:
+        with pytest.raises(Damaged):
+            store.contents(A)
+        with store.transaction() as transaction, pytest.raises(Damaged):
+            transaction.open_session(A)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM sections WHERE session_id = ? AND name = 'knowledge'",
+        "DELETE FROM evaluations WHERE session_id = ? AND number = 2",
+        "UPDATE evaluations SET written = 1 WHERE session_id = ? AND number = 2",
+    ],
+)
+def test_a_session_that_lacks_a_part_does_not_open(path: Path, sql: str) -> None:
+    change(path, sql, A)
+    with SqliteStore(path) as store, store.transaction() as transaction:
+        with pytest.raises(Damaged):
+            transaction.open_session(A)
+        assert transaction.open_session(B).running == an_evaluation(2, code="b")
+
+
+def test_a_flipped_bit_in_any_blob_is_damage_or_leaves_it_out(path: Path) -> None:
+    right = expected(path)
+    whole = path.read_bytes()
+    rng = random.Random(20)
+    blobs = [
+        ("sessions", "head"),
+        ("sections", "data"),
+        ("evaluations", "data"),
+        ("replies", "data"),
+        ("meta", "data"),
+    ]
+    seen: Counter[str] = Counter()
+    for table, column in blobs * 4:
+        before = get(path, table, column, f"1 LIMIT 1 OFFSET {rng.randrange(2)}")
+        flipped = bytearray(before)
+        flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
+        put(path, table, column, bytes(flipped), f"{column} = ?", before)
+        for name, result in outcomes(path, right).items():
+            assert result != "other", f"{name} after a flip in {table}"
+            seen[result] += 1
+        path.write_bytes(whole)
+    assert seen["damaged"] > 10
+    assert seen["same"] > 100
+
+
+def test_a_flipped_bit_anywhere_in_the_file_is_never_other_data(path: Path) -> None:
+    right = expected(path)
+    whole = path.read_bytes()
+    rng = random.Random(21)
+    seen: Counter[str] = Counter()
+    used = [position for position, byte in enumerate(whole) if byte]
+    for _ in range(150):
+        flipped = bytearray(whole)
+        position = rng.choice(used)
+        flipped[position] ^= 1 << rng.randrange(8)
+        path.write_bytes(flipped)
+        for name, result in outcomes(path, right).items():
+            assert result != "other", f"{name} after a flip at {position}"
+            seen[result] += 1
+        for extra in ("stui.db-wal", "stui.db-shm", "stui.db-journal"):
+            path.with_name(extra).unlink(missing_ok=True)
+    assert seen["damaged"] > 10
+    assert seen["same"] > 1000
+
+
+def outcomes(path: Path, right: dict[str, Any]) -> dict[str, str]:
+    try:
+        store = SqliteStore(path)
+    except StoreError:
+        return {"opening": "damaged"}
+    with store:
+        return {name: outcome(read, right[name]) for name, read in readings(store).items()}
+
+
+# --- the mark
+
+
+@pytest.fixture
+def crashed(tmp_path: Path) -> Path:
+    """The database of a store that was not closed: 20 transactions are in its log."""
+    live = tmp_path / "live"
+    live.mkdir()
+    with SqliteStore(live / "stui.db") as store:
+        with store.transaction() as transaction:
+            fence = transaction.create_session(a_change("a"))
+        for number in range(2, 21):
+            with store.transaction() as transaction:
+                transaction.apply(a_commit(fence, number, "a", revision=number))
+        shutil.copytree(live, tmp_path / "crashed")
+    return tmp_path / "crashed" / "stui.db"
+
+
+class NoFiles(SessionFiles):
+    def readable(self) -> NoReturn:
+        pytest.fail("the session files were looked through without need")
+
+
+def test_a_log_that_is_whole_is_not_behind_its_mark(crashed: Path, tmp_path: Path) -> None:
+    with SqliteStore(crashed, NoFiles(tmp_path)) as store:
+        assert not store.behind_mark
+        assert store.open_report.findings == ()
+        assert store.head(A) == a_head("a", revision=20)
+
+
+def test_a_log_with_a_flipped_bit_is_reported_with_the_sessions_that_their_files_know_better(
+    crashed: Path, tmp_path: Path
+) -> None:
+    files = SessionFiles(tmp_path / "sessions")
+    files.write(SessionContents(20, a_head("a", revision=20), {}, []))
+    files.write(SessionContents(1, a_head("lost"), {}, []))
+    log = crashed.with_name("stui.db-wal")
+    damaged = bytearray(log.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    log.write_bytes(damaged)
+    with SqliteStore(crashed, files) as store:
+        head = store.head(A)
+        assert head is not None
+        assert 1 < head.revision < 20
+        assert store.behind_mark
+        assert set(store.open_report.newer_files) == {A, a_session("lost")}
+        assert "20 had been durable" in store.open_report.findings[0]
+    kept = list(crashed.parent.glob("stui.db-wal*damaged"))
+    assert [each.read_bytes() for each in kept] == [bytes(damaged)]
+
+
+def test_a_log_with_a_flipped_bit_is_never_short_without_a_word(
+    crashed: Path, tmp_path: Path
+) -> None:
+    rng = random.Random(22)
+    log = (crashed.parent / "stui.db-wal").read_bytes()
+    short = 0
+    for number in range(60):
+        copied = tmp_path / f"copy-{number}"
+        shutil.copytree(crashed.parent, copied)
+        (copied / "stui.db-shm").unlink()
+        flipped = bytearray(log)
+        flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
+        (copied / "stui.db-wal").write_bytes(flipped)
+        with SqliteStore(copied / "stui.db") as store:
+            head = store.head(A)
+            assert head is None or head == a_head("a", revision=head.revision)
+            if head is None or head.revision < 20:
+                assert store.behind_mark
+                short += 1
+    assert short > 10
+
+
+def test_a_database_that_vanished_is_behind_its_mark(crashed: Path) -> None:
+    for path in (crashed, crashed.with_name("stui.db-wal"), crashed.with_name("stui.db-shm")):
+        path.unlink()
+    with SqliteStore(crashed) as store:
+        assert store.behind_mark
+
+
+def test_a_mark_that_is_behind_is_fine_and_a_damaged_one_is_reported(crashed: Path) -> None:
+    mark = crashed.with_name("commits.mark")
+    mark.unlink()
+    with SqliteStore(crashed) as store:
+        assert store.open_report.findings == ()
+        with store.transaction() as transaction:
+            transaction.set_running_time(1.0)
+    mark.write_bytes(mark.read_bytes().replace(b"2", b"3", 1))
+    with SqliteStore(crashed) as store:
+        assert not store.behind_mark
+        assert "its mark is damaged" in store.open_report.findings[0]
+        with store.transaction() as transaction:
+            transaction.set_running_time(2.0)
+    with SqliteStore(crashed) as store:
+        assert store.open_report.findings == ()
+
+
+def test_a_damaged_count_of_transactions_is_reported_and_set_right(path: Path) -> None:
+    put(path, "meta", "data", b"", "name = 'transactions'")
+    with SqliteStore(path) as store:
+        assert not store.behind_mark
+        assert "cannot be told" in store.open_report.findings[0]
+        assert store.head(A) is not None
+        with store.transaction() as transaction:
+            transaction.set_running_time(8.0)
+    with SqliteStore(path) as store:
+        assert store.open_report.findings == ()
+
+
+def test_a_damaged_image_is_left_out_and_a_damaged_running_time_is_said(path: Path) -> None:
+    change(path, "UPDATE images SET data = x'00'")
+    change(path, "UPDATE meta SET data = x'00' WHERE name = 'running_time'")
+    with SqliteStore(path) as store:
+        assert store.images() == []
+        with pytest.raises(Damaged):
+            store.running_time()
+
+
+def test_a_session_id_that_was_never_there_is_none_in_a_damaged_database_too(path: Path) -> None:
+    change(path, "UPDATE sessions SET head = x'00'")
+    with SqliteStore(path) as store:
+        assert store.head(SessionId("session_c")) is None

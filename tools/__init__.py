@@ -1,0 +1,1 @@
+"""What people run: the command, the client library, the terminal UI, the images, the benchmarks."""

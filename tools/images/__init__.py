@@ -1,0 +1,1 @@
+"""Live images that speak docs/image-protocol.md."""

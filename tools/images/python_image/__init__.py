@@ -1,0 +1,8 @@
+"""A live Python image: workspaces of Python code behind docs/image-protocol.md.
+
+Two processes make it. The *front* owns the socket and never runs user code. The *object memory*
+is its child: it holds every workspace and runs one request at a time. When the object memory dies,
+the front starts another, under a new epoch. Runs on Unix; it was only ever run on Linux.
+
+`launcher.run` starts an image; `python -m tools.images.python_image --help` does so from a shell.
+"""
