@@ -32,6 +32,7 @@ from actors.messages import (
     ImageGone,
     Key,
     Outcome,
+    RenewConnection,
     Rest,
     Restarted,
     Routed,
@@ -216,8 +217,7 @@ class Gateway(SocketActor):
             case _ if session_id is not None:
                 self._to_session(entry, message, session_id)
             case Heartbeat():
-                lease = int(self._services.settings.current.connection_lease)
-                self._answer(message.key, Beat(lease=lease))
+                self._renew(message)
             case Evaluate() | Inspect() | Interrupt():
                 call = without_session(message, request, self._services.gateway)
                 self._call_image(entry, request.image_id, call)
@@ -247,6 +247,14 @@ class Gateway(SocketActor):
         if image.ref is None or not post(image.ref, call):
             raise _restarting()
         entry.owner = _image(image.ref)
+
+    def _renew(self, message: ClientRequest) -> None:
+        """Keep the workspaces of a connection that works without a session."""
+        for image in self._services.image_table.current.entries:
+            if image.ref is not None:
+                post(image.ref, RenewConnection(message.connection))
+        lease = int(self._services.settings.current.connection_lease)
+        self._answer(message.key, Beat(lease=lease))
 
     def _image_for(self, request: ImageRequest) -> str | None:
         """The image that a request means: the one named, else the session's, else the default."""

@@ -19,7 +19,7 @@ from actors.address import Ref, post
 from actors.image_calls import CallTable, PendingCall, lost, outcome_of, read_reply
 from actors.image_health import ImageHealth
 from actors.image_link import ImageLink
-from actors.messages import Connection, ImageAnswer, ImageCall
+from actors.messages import Connection, ImageAnswer, ImageCall, RenewConnection
 from actors.services import Services
 from actors.socket_loop import Arrived, SocketActor
 from protocol.errors import (
@@ -120,6 +120,9 @@ class ImageConnection(SocketActor):
                 self._call(message)
             case _Deadline(call_id):
                 self._overdue(call_id)
+            case RenewConnection(connection):
+                if connection in self._transients:
+                    self._transients[connection] = self._clocks.monotonic()
             case _Connect() if self._link is None:
                 self._connect()
             case _Tick():
@@ -254,7 +257,7 @@ class ImageConnection(SocketActor):
         timeout = call.timeout if call.request is not None else _CALL_TIMEOUT
         deadline = None if timeout is None else self._clocks.monotonic() + timeout
         pending = self._calls.add(call, deadline)
-        if call.connection is not None:
+        if call.connection is not None and not self._is_legacy:
             self._transients[call.connection] = self._clocks.monotonic()
         if timeout is not None:
             self._later(timeout, _Deadline(pending.id))
@@ -296,7 +299,7 @@ class ImageConnection(SocketActor):
             )
 
     def _next_of_legacy(self) -> None:
-        while self._legacy_busy is None and self._legacy_queue:
+        while self._legacy_busy is None and self._ping_sent is None and self._legacy_queue:
             pending = self._legacy_queue.popleft()
             if pending.id in self._calls.pending:  # else its deadline has passed meanwhile
                 self._legacy_busy = pending.id
@@ -344,8 +347,8 @@ class ImageConnection(SocketActor):
                 "The image went away" if not self._is_up else "The image did not end the evaluation"
             )
             self._answer(pending, self._too_late(pending) if self._is_up else lost(call, why))
-        elif pending.deadline is None:
-            return  # was found out meanwhile, and has no deadline of its own
+        elif pending.deadline is None or self._clocks.monotonic() < pending.deadline:
+            return  # has returned meanwhile, and its own deadline has not passed
         elif self._is_legacy or "interrupt" not in self._capabilities():
             self._answer(pending, self._too_late(pending))
         else:
@@ -385,6 +388,7 @@ class ImageConnection(SocketActor):
         ping = outcome_of("ping", reply)
         if isinstance(ping, ImagePing):
             self._identified(ping)
+            self._next_of_legacy()
         else:
             self._becomes("Failed", "what answers to ping is no image")
 
@@ -419,6 +423,8 @@ class ImageConnection(SocketActor):
             self._answer(pending, OutcomeUnknown("The image does not know how the code ended."))
 
     def _understood(self, pending: PendingCall, reply: ImageReply) -> Any:
+        if reply.error_code == "wrong_epoch":
+            self._send_ping()  # to hear the new one
         outcome = outcome_of(pending.call.command, reply)
         if isinstance(outcome, Interrupted) and pending.overdue:
             return self._too_late(pending)
@@ -431,7 +437,7 @@ class ImageConnection(SocketActor):
         log.warning("image_failed", address=self._address, reason=error.message)
         if self._ping is None:
             self._becomes("Failed", "what it answers is not the image protocol")
-        self._legacy_busy = None
+        self._legacy_busy = self._ping_sent = None
         for pending in list(self._calls.pending.values()):
             if pending.sent:
                 self._answer(pending, error)

@@ -292,6 +292,13 @@ class ImageCall:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewConnection:
+    """The Gateway tells images that a connection without a session is still there."""
+
+    connection: Connection
+
+
+@dataclass(frozen=True, slots=True)
 class ImageAnswer:
     """What an image answered: the typed result, or an error."""
 

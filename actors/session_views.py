@@ -160,9 +160,9 @@ def record(evaluation: Evaluation) -> EvaluationRecord:
     """An evaluation as the history shows it."""
     failed = evaluation.error_code is not None
     error = {
+        **evaluation.details,
         "error_code": evaluation.error_code,
         "message": evaluation.error,
-        **evaluation.details,
     }
     return EvaluationRecord(
         evaluation=evaluation.number,
