@@ -307,7 +307,7 @@ class Gateway(SocketActor):
             if error.errno not in {zmq.EAGAIN, errno.EHOSTUNREACH}:
                 raise
             self._dropped += 1  # the client has gone, or does not read
-            log.info("reply_dropped", connection=entry.connection, dropped=self._dropped)
+            log.debug("reply_dropped", connection=entry.connection, dropped=self._dropped)
 
     def _fail(self, owner: str) -> None:
         """Answer requests whose owner (its name begins so) has died; asking again tells more."""
