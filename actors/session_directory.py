@@ -44,12 +44,14 @@ from actors.supervised import Ended, Supervised
 from protocol.errors import (
     ClientNotAllowed,
     InvalidParameter,
+    LimitExceeded,
     NotSupported,
     SessionLimit,
     StorageUnavailable,
     StuiError,
 )
 from protocol.ids import ClientId, SessionId, new_session_id
+from protocol.limits import ABOUT_BYTES
 from protocol.replies import ClientSessions, SessionInfo, SessionStatistics
 from protocol.requests import (
     CreateSession,
@@ -57,6 +59,7 @@ from protocol.requests import (
     GetSessionHistory,
     GetSessionInfo,
     GetSessionStatistics,
+    JsonText,
     ListClientSessions,
     RestoreSession,
     SessionRequest,
@@ -240,6 +243,8 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
             raise ClientNotAllowed(f"The client {request.client_id} is not served here.")
         if self._is_repeat(message, request.client_id):
             return
+        _check_length("client_info", request.client_info)
+        _check_length("image_metadata", request.image_metadata)
         self._check_limit(request.client_id)
         image_id = None
         if request.image_id is not None:
@@ -431,6 +436,11 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
 
     def _answer(self, message: ClientRequest, outcome: Outcome) -> None:
         self._services.gateway.tell(Answer(message.key, outcome))
+
+
+def _check_length(name: str, text: JsonText | None) -> None:
+    if text is not None and len(text) > ABOUT_BYTES:
+        raise LimitExceeded(f"`{name}` has {len(text)} bytes; up to {ABOUT_BYTES} are kept.")
 
 
 def _client_scope(client_id: ClientId) -> str:

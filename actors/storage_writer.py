@@ -40,7 +40,7 @@ from actors.supervised import Supervised
 from protocol.errors import SessionDamaged, SessionNotFound, StorageUnavailable, excerpt
 from protocol.ids import ClientId, SessionId
 from storage.session_file import SessionFiles
-from storage.store import Damaged, StaleWriter, Store, Transaction, WriteRefused
+from storage.store import Damaged, StaleWriter, Store, StoreError, Transaction, WriteRefused
 
 log = structlog.get_logger(__name__)
 
@@ -260,7 +260,7 @@ class StorageWriter(Supervised, pykka.ThreadingActor):
             if contents is not None:
                 self._files.write(contents)
                 self._filed[session_id] = contents.number
-        except (OSError, Damaged) as problem:
+        except (OSError, StoreError) as problem:
             log.error("session_file_not_written", session=session_id, reason=str(problem))  # noqa: TRY400 - expected
         finally:
             self._disk.waiting = False

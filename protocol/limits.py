@@ -30,3 +30,6 @@ PRINT_CHARACTERS: Final = 65_536
 
 SESSION_BYTES: Final = 32 * 1024 * 1024
 """The most that all sections of one session may hold together."""
+
+ABOUT_BYTES: Final = 64 * 1024
+"""The longest `client_info` and `image_metadata`: both are written with every change."""
