@@ -39,6 +39,15 @@ def failed(client: ImageClient, session: str, code: str) -> Message:
     return error.details
 
 
+def is_answered(client: ImageClient, request_id: str) -> bool:
+    """Whether a reply comes within a second."""
+    try:
+        client.receive(request_id, seconds=1)
+    except AssertionError:
+        return False
+    return True
+
+
 class TestWorkspaces:
     def test_an_assigned_variable_is_declared_and_told(
         self, client: ImageClient, session: str
@@ -55,7 +64,7 @@ class TestWorkspaces:
             "| x | x := 1",
             "[ | x | x := 1 ] value",
             "#(1) do: [ :y | | x | x := y ]",
-            "$x. #x. {'x'}. #(x := 1)",
+            "$x. #x. {'x'}. #(x y)",
             "| s | s := 'it''s x := 1'. s",
         ],
     )
@@ -252,12 +261,14 @@ class TestInspecting:
             ("#{ 'k' -> 1 }", 1, {"'k'": "1"}),
             ("Set with: 5 with: 'x'", 2, {"1": "5", "2": "'x'"}),
             ("JSON parse: '{\"a\": [1]}'", 0, {"a": "an Array (1)"}),
+            ("Stack new add: 7; yourself", 1, {"label": "nil", "1": "7"}),
             ("nil", 0, {}),
         ],
     )
     def test_an_object_shows_its_slots_and_elements(
         self, client: ImageClient, session: str, target: str, size: int, entries: Message
     ) -> None:
+        client.evaluate(session, "Array subclass: #Stack slots: {#label} package: 'Test'")
         shown = client.do("inspect", session=session, target=target)
         assert shown["object_info"]["size"] == size
         assert shown["instance_vars"] == entries
@@ -337,7 +348,8 @@ class TestInterrupting:
         self, client: ImageClient, session: str
     ) -> None:
         client.evaluate(session, f"[ {LOOP} ] fork")
-        sent = client.send_code(session, "3 + 4")
+        while is_answered(client, sent := client.send_code(session, "3 + 4")):
+            pass  # the task has not begun yet
         client.do("interrupt")
         assert client.receive(sent)["error_code"] == "interrupted"
         assert value(client, session, "3 + 4") == "7"

@@ -230,7 +230,7 @@ def _prepare_process() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    sys.argv[1:] = []
+    sys.argv[:] = [""]
     if sys.platform.startswith("linux"):
         # When memory runs out, the kernel should take this process rather than the front.
         with contextlib.suppress(OSError):

@@ -63,10 +63,9 @@ class Browser {
     if (Object.hasOwn(methods, selector)) {
       return { method: record(methods[selector], isClassMethod) };
     }
-    throw new Failure(
-      'method_not_found',
-      `${found.name}${isClassMethod ? ' class' : ''} has no method ${shortened(selector)} of its own.`,
-    );
+    const owner = isClassMethod ? `${name} class` : name;
+    const message = `${owner} has no method ${shortened(selector)} of its own.`;
+    throw new Failure('method_not_found', message);
   }
 
   #class(name) {

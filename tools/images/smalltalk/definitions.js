@@ -15,7 +15,8 @@
  */
 function definitionOf(behavior) {
   const { name, category, comment } = behavior;
-  const common = { name, package: category ?? '', comment: comment ?? '', traits: traitsOf(behavior) };
+  const traits = traitsOf(behavior);
+  const common = { name, package: category ?? '', comment: comment ?? '', traits };
   if (behavior.trait) return { kind: 'trait', ...common };
   return {
     kind: 'class',
@@ -78,7 +79,8 @@ function defineClass(amber, record) {
 }
 
 function defineTrait(amber, record) {
-  const made = amber.globals.ClassBuilder._new()._addTraitNamed_package_(record.name, record.package);
+  const builder = amber.globals.ClassBuilder._new();
+  const made = builder._addTraitNamed_package_(record.name, record.package);
   made.comment = record.comment;
   compose(amber, made, record.traits);
 }

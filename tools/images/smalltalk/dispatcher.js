@@ -29,6 +29,7 @@ class Dispatcher {
   #results = new Results();
   #jobs = 0;
   #ready = false;
+  #stopping = false;
   #idle = null;
 
   /**
@@ -121,7 +122,8 @@ class Dispatcher {
 
   #drop(job) {
     this.#queue.splice(this.#queue.indexOf(job), 1);
-    this.#finish(job, failureReply(new Failure('interrupted', 'It was interrupted while it waited.')));
+    const failure = new Failure('interrupted', 'It was interrupted while it waited.');
+    this.#finish(job, failureReply(failure));
   }
 
   #enqueue(waiter, command, parameters) {
@@ -137,12 +139,13 @@ class Dispatcher {
       const added = { number: this.#jobs, command, parameters, waiters: [waiter] };
       if (request !== undefined) this.#named.set(request, added);
       this.#queue.push(added);
-      this.#runNext();
+      if (this.#stopping) this.#drop(added);
+      else this.#runNext();
     }
   }
 
   #runNext() {
-    while (this.#ready && this.#running === null && this.#queue.length > 0) {
+    while (this.#ready && !this.#stopping && this.#running === null && this.#queue.length > 0) {
       const job = this.#queue.shift();
       try {
         // It may have waited while the object memory died.
@@ -218,7 +221,7 @@ class Dispatcher {
 
   /** Ends what waits and what runs, with an answer. Resolves when nothing runs. */
   async stop() {
-    this.#ready = false;
+    this.#stopping = true;
     for (const job of [...this.#queue]) this.#drop(job);
     if (this.#running === null) return;
     const idle = new Promise((resolve) => (this.#idle = resolve));

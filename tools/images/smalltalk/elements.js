@@ -47,7 +47,7 @@ class Elements {
    */
   size(value) {
     if (typeof value === 'string' || Array.isArray(value)) return value.length;
-    if (this.#is(value, 'String')) return value.length;
+    if (this.#is(value, 'Array') || this.#is(value, 'String')) return value.length ?? 0;
     if (this.#is(value, 'Dictionary')) return value.keys.length;
     if (this.#is(value, 'HashedCollection')) return Object.keys(value).length;
     return this.#is(value, 'Set') ? value.size : 0;

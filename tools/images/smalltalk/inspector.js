@@ -43,7 +43,9 @@ class Inspector {
   inspect({ session, target, object_id: objectId, depth, include_private: includePrivate }) {
     this.#workspaces.of(session);
     const value =
-      target === undefined ? this.#object(session, objectId) : this.#evaluator.value(session, target);
+      target === undefined
+        ? this.#object(session, objectId)
+        : this.#evaluator.value(session, target);
     const entries = depth > 0 ? this.#entries(value) : new Map();
     const { text } = this.#printer.print(value, MAX_PRINT);
     return {

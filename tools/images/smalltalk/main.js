@@ -13,6 +13,9 @@ const { Router } = require('./router');
 const { holdSignals } = require('./signals');
 const { imageUuid } = require('./state');
 
+/** MiB of objects that an image may hold, unless STUI_SMALLTALK_HEAP says otherwise. */
+const DEFAULT_HEAP = 2_048;
+const LEAST_HEAP = 64;
 /** The end comes in any case. */
 const END_MS = 4_000;
 const INTERRUPT_MS = 1_500;
@@ -28,12 +31,18 @@ function fail(status, text) {
   process.exit(status);
 }
 
+function heap() {
+  const given = process.env.STUI_SMALLTALK_HEAP ?? DEFAULT_HEAP;
+  if (Number(given) >= LEAST_HEAP) return Number(given);
+  throw new Error(`STUI_SMALLTALK_HEAP is a number of MiB from ${LEAST_HEAP} on, not ${given}`);
+}
+
 async function main() {
   const uuid = imageUuid(stateDirectory);
   const { version } = require(path.join(nodeModules, '@ambers', 'lang', 'package.json'));
   const router = new Router(require(path.join(nodeModules, 'zeromq')), log);
   const memory = new Memory(
-    { nodeModules, stateDirectory, name, uuid },
+    { nodeModules, stateDirectory, name, uuid, heap: heap() },
     {
       onReply: (job, reply) => dispatcher.jobDone(job, reply),
       onOutput: (job, text) => dispatcher.output(job, text),

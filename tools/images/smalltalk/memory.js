@@ -13,8 +13,6 @@ const { newEpoch } = require('./state');
 /** How long user code may take to end once it is told to; then the whole object memory does. */
 const GRACE_MS = 5_000;
 const STOP_MS = 1_500;
-/** Beyond this much heap, MiB, the object memory dies alone, and not the process. */
-const MAX_HEAP = 2_048;
 
 class Memory {
   #options;
@@ -28,8 +26,8 @@ class Memory {
   epoch;
 
   /**
-   * @param {object} options what the thread needs to know: `nodeModules`, `stateDirectory`, `name`
-   *   and `uuid`
+   * @param {object} options what the thread needs to know: `nodeModules`, `stateDirectory`, `name`,
+   *   `uuid` and `heap` (MiB that it may use)
    * @param {object} events callbacks: `onReply(job, reply)`, `onOutput(job, text)`, `onReady()`,
    *   `onLost()` when the object memory died (a new one starts), `onBroken(message)` when none can
    *   be started, `onSigint()` when user code took a SIGINT from outside, and `log(text)`
@@ -48,7 +46,8 @@ class Memory {
       workerData: { ...this.#options, epoch: this.epoch, control: this.#control },
       // User code that floods a pipe which nobody reads must not hold up this thread; what is
       // written by Smalltalk's means (Transcript, console) comes as messages.
-      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP },
+      // Where user code exceeds it, the object memory dies, most often without the process.
+      resourceLimits: { maxOldGenerationSizeMb: this.#options.heap },
       stdout: true,
       stderr: true,
     });

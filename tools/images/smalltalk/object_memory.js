@@ -114,7 +114,8 @@ class ObjectMemory {
     } catch (error) {
       if (error instanceof Failure) return failureReply(error);
       log(`a bug: ${error?.stack ?? error}`);
-      return failureReply(new Failure('internal', `A bug in the image: ${error?.message ?? error}`));
+      const message = `A bug in the image: ${error?.message ?? error}`;
+      return failureReply(new Failure('internal', message));
     }
   }
 }

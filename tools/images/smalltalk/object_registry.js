@@ -26,7 +26,7 @@ class ObjectRegistry {
       this.#sessions.set(session, { objects: new Map(), ids: new Map() });
     }
     const { objects, ids } = this.#sessions.get(session);
-    const hasIdentity = typeof object === 'function' || (typeof object === 'object' && object !== null);
+    const hasIdentity = Object(object) === object;
     const id = (hasIdentity && ids.get(object)) || this.#newId();
     // Reinserted, so that the order of the map is that of the last use.
     objects.delete(id);

@@ -48,9 +48,10 @@ class Output {
     if (this.#waiting === '') this.#since = performance.now();
     this.#waiting += text.slice(0, this.#left);
     this.#left -= text.length;
-    if (this.#left <= 0) this.#waiting += '\n… (the rest of the output is dropped)\n';
-    const isDue = performance.now() - this.#since > PORTION_MS;
-    if (this.#job === 0 || isDue || this.#waiting.length > PORTION) this.#flush();
+    const isFull = this.#left <= 0;
+    if (isFull) this.#waiting += '\n… (the rest of the output is dropped)\n';
+    const isDue = performance.now() - this.#since > PORTION_MS || this.#waiting.length > PORTION;
+    if (this.#job === 0 || isDue || isFull) this.#flush();
   }
 
   #flush() {

@@ -23,18 +23,26 @@ function holdSignals(onEnd) {
   });
 }
 
+const HOOK = Symbol.for('stui.signals');
+const WAIT = 'for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000);';
+
+// Inside `vm` twice: the first SIGINT tears it out of the inner one, so that the outer one still
+// holds the signal, and, being older than any evaluation, leaves the next one to that.
 function waitForSigint() {
-  const script = new vm.Script(
-    'for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000)',
-  );
+  globalThis[HOOK] = () => {
+    runUntilSigint(WAIT);
+    vm.runInThisContext(WAIT);
+  };
   parentPort.postMessage('holding');
-  for (;;) {
-    try {
-      script.runInThisContext({ breakOnSigint: true });
-    } catch {
-      // The only way out of the script: a SIGINT that no evaluation took.
-      parentPort.postMessage('interrupted');
-    }
+  for (;;) runUntilSigint("globalThis[Symbol.for('stui.signals')]()");
+}
+
+function runUntilSigint(script) {
+  try {
+    vm.runInThisContext(script, { breakOnSigint: true });
+  } catch {
+    // The only way out of an endless script: a SIGINT that no evaluation took.
+    parentPort.postMessage('interrupted');
   }
 }
 

@@ -51,7 +51,9 @@ function syntaxError(code, offset) {
   const line = before.length;
   const column = before[before.length - 1].length + 1;
   const found =
-    index < code.length ? `unexpected ${String.fromCodePoint(code.codePointAt(index))}` : 'the code ends too early';
+    index < code.length
+      ? `unexpected ${String.fromCodePoint(code.codePointAt(index))}`
+      : 'the code ends too early';
   const message = `Parse error on line ${line} column ${column}: ${found}`;
   return new Failure('evaluation_error', message, {
     class: 'ParseError',
@@ -67,10 +69,9 @@ function syntaxError(code, offset) {
 function soleBlock(methodNode) {
   const [statement] = methodNode._sequenceNode()._dagChildren();
   const send = statement._expression();
-  const isPlain =
-    kind(send) === 'SendNode' && send._selector() === 'value' && kind(send._receiver()) === 'BlockNode';
-  const block = isPlain ? send._receiver() : null;
-  return block !== null && block._parameters().length === 0 ? block : null;
+  if (kind(send) !== 'SendNode' || send._selector() !== 'value') return null;
+  const block = send._receiver();
+  return kind(block) === 'BlockNode' && block._parameters().length === 0 ? block : null;
 }
 
 function kind(node) {

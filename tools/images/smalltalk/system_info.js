@@ -20,7 +20,8 @@ function systemInfo(amber, image, infoType) {
   };
   const wanted = infoType === 'All' ? Object.keys(sections) : [infoType];
   const info = Object.assign({}, ...wanted.map((section) => sections[section]()));
-  return { info: Object.fromEntries(Object.entries(info).map(([name, value]) => [name, `${value}`])) };
+  const strings = Object.entries(info).map(([name, value]) => [name, String(value)]);
+  return { info: Object.fromEntries(strings) };
 }
 
 function memory() {

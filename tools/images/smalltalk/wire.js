@@ -19,7 +19,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 function openFrames(frames) {
   if (frames.length < 2) return null;
   const [identity, ...rest] = frames;
-  const delimited = rest.length > 1 && rest[0].length === 0;
+  const delimited = rest[0].length === 0;
   const bodies = delimited ? rest.slice(1) : rest;
   return { client: { identity, delimited }, body: bodies.length === 1 ? bodies[0] : null };
 }
