@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import pykka
 import structlog
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
@@ -21,7 +20,7 @@ from watchdog.observers import Observer
 from actors.address import Ref, post
 from actors.services import Services
 from actors.settings import RELOADABLE, Settings
-from actors.supervised import Supervised
+from actors.supervised import ThreadedActor
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +51,7 @@ class _Handler(FileSystemEventHandler):
             post(self._ref, _LookAtFile())
 
 
-class ConfigWatcher(Supervised, pykka.ThreadingActor):
+class ConfigWatcher(ThreadedActor):
     """Owns the published settings. Invalid ones change nothing and are reported in the log."""
 
     kind = "config_watcher"
@@ -66,14 +65,14 @@ class ConfigWatcher(Supervised, pykka.ThreadingActor):
         self._seen: tuple[int, int] | None = None
 
     def begin(self) -> None:
-        """Watch the file, where there is one to watch."""
-        if self._path is None:
-            return
-        self._seen = self._state_of_file()
-        self._observer = Observer()
-        self._observer.schedule(_Handler(self._path, self.actor_ref), str(self._path.parent))
-        self._observer.start()
-        self._look_later()
+        """Watch the file, where there is one to watch; it may have changed since it was read."""
+        if self._path is not None:
+            self._observer = Observer()
+            self._observer.schedule(_Handler(self._path, self.actor_ref), str(self._path.parent))
+            self._observer.start()
+            self._seen = self._state_of_file()
+            self._look_later()
+        self._reload()
 
     def end(self) -> None:
         """Watch no more."""

@@ -59,6 +59,10 @@ class DispatchedMailbox:
         """Whether nothing waits."""
         return not self._messages
 
+    def end_of_turns(self) -> None:
+        """Let all that waits be taken in one go."""
+        self.left = -1
+
     def rest(self) -> bool:
         """Note that the actor does not run any more, unless something has come meanwhile."""
         self._scheduled = False
@@ -113,13 +117,21 @@ class Dispatcher:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _serve(self, number: int) -> None:
-        while (actor := self._ready.get()) is not None:
-            self._running[number] = (actor, time.monotonic())
-            if actor.take_turn():
-                self._ready.put(actor)
-            elif actor.actor_stopped.is_set():
-                self._alive.discard(actor)
-            self._running.pop(number, None)
+        while self._run_next(number):
+            pass
+
+    def _run_next(self, number: int) -> bool:
+        """Give the next actor its turn, and forget it before waiting for another."""
+        actor = self._ready.get()
+        if actor is None:
+            return False
+        self._running[number] = (actor, time.monotonic())
+        if actor.take_turn():
+            self._ready.put(actor)
+        elif actor.actor_stopped.is_set():
+            self._alive.discard(actor)
+        del self._running[number]
+        return True
 
 
 class DispatchedActor(Supervised):
@@ -155,5 +167,8 @@ class DispatchedActor(Supervised):
             self._actor_loop_running()
         except _TurnOver:
             return not self._mailbox.rest()
+        # Whoever found the actor alive a moment ago may still put something in: that gives it one
+        # more turn, in which nothing runs and those who ask hear that it is dead.
+        self._mailbox.end_of_turns()
         self._actor_loop_teardown()
-        return False
+        return not self._mailbox.rest()

@@ -9,6 +9,7 @@ successor's thread after the predecessor's end is the memory barrier that ZeroMQ
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from actors.messages import (
     BodyDecoded,
     BodyEncoded,
     ClientRequest,
+    Connection,
     DecodeBody,
     EncodeBody,
     ImageAnswer,
@@ -73,6 +75,7 @@ from protocol.requests import (
     ListClientSessions,
     ListImages,
     Ping,
+    RestoreSession,
 )
 
 log = structlog.get_logger(__name__)
@@ -103,6 +106,8 @@ class Gateway(SocketActor):
         super().__init__(parent)
         self._services, self._door, self._pending = services, door, door.pending
         self._routes: dict[SessionId, Ref] = {}
+        self._by_directory: dict[SessionId, Key] = {}  # the last one that went there
+        self._decoding: Counter[Connection] = Counter()
         self._draining = False
         self._dropped = 0
 
@@ -127,8 +132,8 @@ class Gateway(SocketActor):
                 self._arrived(socket, frames)
             case Answer(key, outcome):
                 self._answer(key, outcome)
-            case Routed(session_id, ref):
-                self._routes[session_id] = ref
+            case Routed(session_id, ref, key):
+                self._routed(session_id, ref, key)
             case ImageAnswer(tag, outcome, _):
                 if isinstance(tag, int):
                     self._answer(tag, _for_client(outcome))
@@ -143,7 +148,7 @@ class Gateway(SocketActor):
             case ImageGone(_, ref):
                 self._fail(_image(ref))
             case BodyDecoded(key, decoded):
-                self._decoded(key, decoded)
+                self._decoded_elsewhere(key, decoded)
             case BodyEncoded(key, body):
                 self._finish(key, body)
             case Restarted(name):
@@ -174,16 +179,28 @@ class Gateway(SocketActor):
             origin = decoded.origin if decoded else Origin()
             self._send(entry, encode_error(origin, error))
             return
-        if len(body) <= SMALL_BODY_BYTES or len(body) > BODY_BYTES:
+        if len(body) > BODY_BYTES or (
+            len(body) <= SMALL_BODY_BYTES and connection not in self._decoding
+        ):
             self._decoded(key, decode_request(body))
-        else:
+        else:  # a small body goes the same way while a large one of its connection is before it
             entry.owner = self._services.transcoder.name
+            self._decoding[connection] += 1
             self._services.transcoder.tell(DecodeBody(key, body))
+
+    def _decoded_elsewhere(self, key: Key, decoded: Incoming | Rejected) -> None:
+        entry = self._pending.get(key)
+        if entry is None:
+            return  # answered meanwhile, because the Transcoder died
+        self._decoding[entry.connection] -= 1
+        if self._decoding[entry.connection] <= 0:
+            del self._decoding[entry.connection]
+        self._decoded(key, decoded)
 
     def _decoded(self, key: Key, decoded: Incoming | Rejected) -> None:
         entry = self._pending.get(key)
         if entry is None:
-            return  # answered meanwhile, because the Transcoder died
+            return
         entry.origin = decoded.origin
         if isinstance(decoded, Rejected):
             self._answer(key, decoded.error)
@@ -214,6 +231,11 @@ class Gateway(SocketActor):
             case ImageRequest():
                 call = passed_on(request, message.key, self._services.gateway)
                 self._call_image(entry, self._image_for(request), call)
+            case RestoreSession(session_id=restored):
+                # The directory knows whether the client may open one more; what follows on the
+                # same session takes the same way.
+                self._routes.pop(restored, None)
+                self._to_directory(entry, message, restored)
             case _ if session_id is not None:
                 self._to_session(entry, message, session_id)
             case Heartbeat():
@@ -240,7 +262,21 @@ class Gateway(SocketActor):
             if post(ref, message):
                 return
             del self._routes[session_id]
+        self._to_directory(entry, message, session_id)
+
+    def _to_directory(self, entry: Pending, message: ClientRequest, session_id: SessionId) -> None:
+        self._by_directory[session_id] = message.key
         self._to(self._services.sessions, entry, message)
+
+    def _routed(self, session_id: SessionId, ref: Ref | None, key: Key) -> None:
+        """Go to a session directly, once nothing is on the way to it through the directory."""
+        entry = self._pending.get(key)
+        if entry is not None and ref is not None:
+            entry.owner = _session(ref)
+        if self._by_directory.get(session_id, key) == key:
+            self._by_directory.pop(session_id, None)
+            if ref is not None:
+                self._routes[session_id] = ref
 
     def _call_image(self, entry: Pending, image_id: str | None, call: ImageCall) -> None:
         image = self._services.image_table.current.find(image_id)
@@ -319,6 +355,9 @@ class Gateway(SocketActor):
         self._fail(name)
         if name == self._services.sessions.name:
             self._routes.clear()
+            self._by_directory.clear()
+        elif name == self._services.transcoder.name:
+            self._decoding.clear()
 
     def _drain(self) -> None:
         """Take nothing new; what is under way may end."""

@@ -47,6 +47,8 @@ _RESULT_TYPES: Final[dict[str, Any]] = {
     "system_info": SystemInfoResult,
 }
 _DETAIL_CHARACTERS: Final = 65_536
+_NOTE_CHARACTERS: Final = 64
+"""What an image may add to a print string that it has cut: how long it was."""
 _FROM_IMAGES: Final = frozenset(
     {
         "interrupted",
@@ -128,7 +130,7 @@ def outcome_of(command: str, reply: ImageReply) -> Any:
 def _evaluated(result: EvaluateResult) -> EvaluateResult | StuiError:
     if result.has_error:  # how legacy images tell that code failed
         return EvaluationError(result.result[:PRINT_CHARACTERS], **{"class": result.result_type})
-    if len(result.result) > PRINT_CHARACTERS:
+    if len(result.result) > PRINT_CHARACTERS + (_NOTE_CHARACTERS if result.truncated else 0):
         shown = f"{result.result[:PRINT_CHARACTERS]}… ({len(result.result)} characters)"
         return msgspec.structs.replace(result, result=shown, truncated=True)
     return result

@@ -169,7 +169,10 @@ class ImageConnection(SocketActor):
         self._legacy_queue.clear()
         self._legacy_busy = None
         for pending in list(self._calls.pending.values()):
-            if pending.call.request is None or self._is_legacy:
+            if not pending.sent:  # it waited for its turn
+                error = ImageDisconnected("The image went away; nothing was sent.")
+                self._answer(pending, error)
+            elif pending.call.request is None or self._is_legacy:
                 self._answer(pending, lost(pending.call, "The image went away"))
             else:
                 pending.asking = None
@@ -254,6 +257,8 @@ class ImageConnection(SocketActor):
         self._check_epoch(call)
         if call.command == "interrupt" and call.connection is not None:
             call = self._interruption(call, call.connection)
+        if not self._is_legacy:  # so that nothing of it is ever asked of another life
+            call = replace(call, parameters={**call.parameters, "epoch": self._epoch})
         timeout = call.timeout if call.request is not None else _CALL_TIMEOUT
         deadline = None if timeout is None else self._clocks.monotonic() + timeout
         pending = self._calls.add(call, deadline)
@@ -290,8 +295,6 @@ class ImageConnection(SocketActor):
         if self._is_legacy:
             names = _LEGACY_PARAMETERS[pending.call.command]
             parameters = {name: parameters[name] for name in names if name in parameters}
-        else:
-            parameters["epoch"] = self._epoch
         pending.sent = self._send(pending.id, pending.call.command, parameters)
         if not pending.sent:
             self._answer(

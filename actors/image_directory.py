@@ -6,7 +6,6 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import pykka
 import structlog
 
 from actors.address import Ref, post
@@ -22,7 +21,7 @@ from actors.messages import (
     Outcome,
 )
 from actors.services import Services
-from actors.supervised import Ended, Supervised
+from actors.supervised import Ended, ThreadedActor
 from actors.supervisor import Watch
 from protocol.errors import ImageDisconnected, InvalidParameter, NotSupported, StuiError
 from protocol.ids import ImageId
@@ -63,7 +62,7 @@ class _Reconnect:
     image: _Image
 
 
-class ImageDirectory(Supervised, pykka.ThreadingActor):
+class ImageDirectory(ThreadedActor):
     """Parent of the image connections; publishes the image table."""
 
     kind = "images"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pykka
 import structlog
 
 from actors.address import Ref, post
 from actors.messages import Discard, PruneReplies
 from actors.services import Services
-from actors.supervised import Supervised
+from actors.supervised import ThreadedActor
 from storage.document import SessionHead
 from storage.store import StoreError
 
@@ -25,7 +24,7 @@ class _Look:
     pass
 
 
-class Janitor(Supervised, pykka.ThreadingActor):
+class Janitor(ThreadedActor):
     """Looks around every `cleanup_interval`; ages are running time: no clock deletes anything."""
 
     kind = "janitor"

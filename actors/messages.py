@@ -55,10 +55,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """The SessionDirectory tells the Gateway who serves a session from now on."""
+    """The SessionDirectory tells the Gateway who serves a session, and was given request KEY.
+
+    Without a `ref` the directory has answered the request itself. It tells one of this for each
+    request that names a session, so that none overtakes another on its way.
+    """
 
     session_id: SessionId
-    ref: Ref
+    ref: Ref | None
+    key: Key
 
 
 @dataclass(frozen=True, slots=True)

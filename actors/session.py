@@ -139,6 +139,8 @@ class Session(DispatchedActor):
             self._log.open()
             return
         request, change = self._creation
+        lease = self._services.settings.current.lease
+        self._leases[request.connection] = self._used_at + lease
         keys = [request.key]
         self._note_under_way(request, keys)
         self._log.create(
@@ -271,10 +273,10 @@ class Session(DispatchedActor):
         settings = self._services.settings.current
         if not settings.permits(head.client_id):
             raise ClientNotAllowed(f"The client {head.client_id} is not served here.")
-        if self._deleting:
-            raise no_session(self._session_id)
         if not isinstance(request, READING) and self._is_repeat(message):
             return
+        if self._deleting:
+            raise no_session(self._session_id)
         now = self._clocks.running_time()
         check_admitted(self._seen_now(head), request, now, strict=settings.strict_expiry)
         if not isinstance(request, READING):
@@ -477,6 +479,7 @@ class Session(DispatchedActor):
         )
 
     def _job_ended(self, job: Job) -> None:
+        self._used_at = self._clocks.running_time()
         if job.unique_id is not None:
             self._under_way.pop(job.unique_id, None)
 
@@ -504,7 +507,12 @@ class Session(DispatchedActor):
         return session_info(self._seen_now(self._log.durable.head), now, attached=attached)
 
     def _seen_now(self, head: SessionHead) -> SessionHead:
-        """The head with the last use that is known here; it is stored only when there is cause."""
+        """The head with the last use that is known here; it is stored only when there is cause.
+
+        A session is in use as long as something runs for it.
+        """
+        if not self._workspace.idle:
+            self._used_at = self._clocks.running_time()
         return msgspec.structs.replace(head, used_at=self._used_at)
 
     def _in_use(self) -> SessionState:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pykka
 import structlog
 
@@ -40,7 +41,7 @@ from actors.session_views import (
     session_info,
 )
 from actors.storage_writer import damaged, no_session
-from actors.supervised import Ended, Supervised
+from actors.supervised import Ended, ThreadedActor
 from protocol.errors import (
     ClientNotAllowed,
     InvalidParameter,
@@ -52,9 +53,10 @@ from protocol.errors import (
 )
 from protocol.ids import ClientId, SessionId, new_session_id
 from protocol.limits import ABOUT_BYTES
-from protocol.replies import ClientSessions, SessionInfo, SessionStatistics
+from protocol.replies import ClientSessions, SessionDeleted, SessionInfo, SessionStatistics
 from protocol.requests import (
     CreateSession,
+    DeleteSession,
     GetEvaluation,
     GetSessionHistory,
     GetSessionInfo,
@@ -81,6 +83,8 @@ class _Live:
     client_id: ClientId
     ref: Ref
     held: list[ClientRequest] | None = None
+    reopened: float | None = None
+    """When the session ended that is opened again: until that is stored, it counts as open."""
 
 
 @dataclass(slots=True)
@@ -92,7 +96,7 @@ class _Gathering:
     infos: dict[SessionId, SessionInfo] = field(default_factory=dict)
 
 
-class SessionDirectory(Supervised, pykka.ThreadingActor):
+class SessionDirectory(ThreadedActor):
     """Parent of all sessions. When it dies they end too, and are opened again when asked for."""
 
     kind = "sessions"
@@ -181,15 +185,45 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
     def _route(self, message: ClientRequest, session_id: SessionId) -> None:
         live = self._live.get(session_id)
         if live is None:
+            if self._was_deleted_so(message, session_id):
+                return
             head = self._head(session_id)
             if self._answered_at_rest(message, head):
                 return
             live = self._start(head.session_id, head.client_id, None)
-        if live.held is not None:
+            if isinstance(message.request, RestoreSession):
+                live.reopened = head.ended_at
+        elif live.held is not None:
             live.held.append(message)
-        elif post(live.ref, message):
-            self._services.gateway.tell(Routed(session_id, live.ref))
-        # Where it has just died, its end is on the way, and the Gateway answers for it.
+            return
+        elif isinstance(message.request, RestoreSession):
+            self._admit_again(message, live)
+        self._pass_to(live, message)
+
+    def _pass_to(self, live: _Live, message: ClientRequest) -> None:
+        """Give a request to a session; the Gateway answers for one that dies of it, or has died."""
+        post(live.ref, message)
+        self._services.gateway.tell(Routed(live.session_id, live.ref, message.key))
+
+    def _was_deleted_so(self, message: ClientRequest, session_id: SessionId) -> bool:
+        """Answer a removal that comes again: the session that would know it is gone."""
+        if message.unique_id is None or not isinstance(message.request, DeleteSession):
+            return False
+        known = self._services.reader().remembered(session_id, message.unique_id)
+        if known is None:
+            return False
+        check_same(message.unique_id, digest_of(message.request), known.digest)
+        self._answer(message, SessionDeleted(session_id=session_id))
+        return True
+
+    def _admit_again(self, message: ClientRequest, live: _Live) -> None:
+        """Check that the client may have one more open session, where one is opened again."""
+        head = self._services.reader().head(live.session_id)
+        if head is None or head.state == "open" or live.reopened == head.ended_at:
+            return
+        if not self._is_remembered(live.session_id, message.unique_id):
+            self._check_limit(live.client_id)
+            live.reopened = head.ended_at
 
     def _head(self, session_id: SessionId) -> SessionHead:
         try:
@@ -210,6 +244,8 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
             case GetSessionInfo():
                 self._answer(message, session_info(head, now))
                 return True
+            case GetSessionHistory() | GetEvaluation() if self._has_unfinished(head):
+                return False  # its actor finds out how the evaluation ended
             case GetSessionHistory():
                 self._answer(message, history(self._services.reader(), head, request))
                 return True
@@ -229,6 +265,10 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
                 self._check_limit(head.client_id)
         return False
 
+    def _has_unfinished(self, head: SessionHead) -> bool:
+        last = self._services.reader().evaluation(head.session_id, head.evaluations)
+        return last is not None and last.state == "running"
+
     def _is_remembered(self, scope: str, unique_id: str | None) -> bool:
         return (
             unique_id is not None
@@ -241,7 +281,7 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
         settings, clocks = self._services.settings.current, self._clocks
         if not settings.permits(request.client_id):
             raise ClientNotAllowed(f"The client {request.client_id} is not served here.")
-        if self._is_repeat(message, request.client_id):
+        if self._is_repeat(message, request):
             return
         _check_length("client_info", request.client_info)
         _check_length("image_metadata", request.image_metadata)
@@ -269,29 +309,35 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
                 scope=_client_scope(request.client_id),
                 request_id=message.unique_id,
                 digest=digest_of(request),
-                outcome={"session_id": head.session_id},
+                outcome={"session_id": head.session_id, "image_id": image_id},
                 at=clocks.running_time(),
             )
         change = Change(head=head, reply=reply)
         live = self._start(head.session_id, request.client_id, (message, change))
         if reply is not None:
             self._creating[request.client_id, reply.request_id] = (reply.digest, live)
-        self._services.gateway.tell(Routed(head.session_id, live.ref))
+        self._services.gateway.tell(Routed(head.session_id, live.ref, message.key))
 
-    def _is_repeat(self, message: ClientRequest, client_id: ClientId) -> bool:
+    def _is_repeat(self, message: ClientRequest, request: CreateSession) -> bool:
         if message.unique_id is None:
             return False
-        digest = digest_of(message.request)
-        if creating := self._creating.get((client_id, message.unique_id)):
+        digest, scope = digest_of(request), _client_scope(request.client_id)
+        known = self._services.reader().remembered(scope, message.unique_id)
+        if known is not None:
+            check_same(message.unique_id, digest, known.digest)
+            head = msgspec.structs.replace(
+                self._head(known.outcome["session_id"]),
+                name=request.name,
+                image_id=known.outcome.get("image_id"),
+            )
+            self._answer(message, session_created(head))
+            return True
+        if creating := self._creating.get((request.client_id, message.unique_id)):
             known_digest, live = creating
             check_same(message.unique_id, digest, known_digest)
-            return post(live.ref, message)
-        known = self._services.reader().remembered(_client_scope(client_id), message.unique_id)
-        if known is None:
-            return False
-        check_same(message.unique_id, digest, known.digest)
-        self._answer(message, session_created(self._head(known.outcome["session_id"])))
-        return True
+            self._pass_to(live, message)
+            return True
+        return False
 
     def _check_limit(self, client_id: ClientId) -> None:
         """Raise `SessionLimit` where the client has all the open sessions it may have."""
@@ -307,7 +353,8 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
         open_stored = {
             session_id
             for session_id, head in stored.items()
-            if head.state == "open" and (session_id in live or not is_expired(head, now))
+            if self._is_being_opened(head)
+            or (head.state == "open" and (session_id in live or not is_expired(head, now)))
         }
         count = len(open_stored | (live - stored.keys()))
         if count >= most.max_sessions_per_client:
@@ -316,6 +363,10 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
                 f"up to {most.max_sessions_per_client} are allowed: close one first.",
                 limit=most.max_sessions_per_client,
             )
+
+    def _is_being_opened(self, head: SessionHead) -> bool:
+        live = self._live.get(head.session_id)
+        return live is not None and head.state != "open" and live.reopened == head.ended_at
 
     # --- lists
 
@@ -436,6 +487,9 @@ class SessionDirectory(Supervised, pykka.ThreadingActor):
 
     def _answer(self, message: ClientRequest, outcome: Outcome) -> None:
         self._services.gateway.tell(Answer(message.key, outcome))
+        named: SessionId | None = getattr(message.request, "session_id", None)
+        if named is not None:
+            self._services.gateway.tell(Routed(named, None, message.key))
 
 
 def _check_length(name: str, text: JsonText | None) -> None:

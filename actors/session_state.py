@@ -11,7 +11,7 @@ import msgspec
 from protocol.errors import RevisionConflict, SessionTooLarge
 from protocol.ids import ObjectId
 from protocol.image_messages import EvaluateResult, InspectResult
-from protocol.limits import PRINT_CHARACTERS, SESSION_BYTES
+from protocol.limits import SESSION_BYTES
 from protocol.requests import JsonText, UpdateSessionState
 from storage.document import (
     Change,
@@ -146,13 +146,13 @@ def inspected(state: SessionState, epoch: str, result: InspectResult, target: st
 
 
 def finished(evaluation: Evaluation, result: EvaluateResult, now: float) -> Evaluation:
-    """The evaluation with the image's result, bounded to what is kept."""
+    """The evaluation with the image's result, whose print string is bounded already."""
     return msgspec.structs.replace(
         evaluation,
         state="finished",
         finished_at=now,
-        result=result.result[:PRINT_CHARACTERS],
-        truncated=result.truncated or len(result.result) > PRINT_CHARACTERS,
+        result=result.result,
+        truncated=result.truncated,
         result_type=result.result_type[:_KNOWN_PRINT_CHARACTERS],
         execution_time=result.execution_time,
         object_id=result.object_id,

@@ -272,6 +272,7 @@ class SessionWorkspace:
             variables = outcome.variables
         else:
             error = outcome if isinstance(outcome, StuiError) else EvaluationError(repr(outcome))
+            variables = _declared(error)
             evaluation = msgspec.structs.replace(
                 evaluation,
                 state="unknown" if isinstance(error, OutcomeUnknown) else "failed",
@@ -338,6 +339,14 @@ class SessionWorkspace:
     def _later(self, seconds: float, message: Any) -> None:
         owner = self.owner
         self.services.timer.after(seconds, lambda what: post(owner, what), message)
+
+
+def _declared(error: StuiError) -> list[str] | None:
+    """The names that failing code has left in the workspace, taken out of the error's details."""
+    names = error.details.pop("variables", None)
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return names
+    return None
 
 
 def inspection(request: Inspect, session: str, reply_to: Any, tag: Key | str) -> ImageCall:

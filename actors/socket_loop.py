@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -47,6 +48,7 @@ class SocketMailbox:
         self._messages: deque[Any] = deque()
         self._left = 0
         self._waiting = False
+        self._ending = False
         self._poller = zmq.Poller()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.settimeout(0)
@@ -58,11 +60,12 @@ class SocketMailbox:
         self._messages.append(envelope)
         if self._waiting:
             self._waiting = False
-            self._wake_writer.send(b"\0")
+            with suppress(OSError):  # closed meanwhile: nobody is there to be woken
+                self._wake_writer.send(b"\0")
 
     def get(self) -> Any:
         """Wait for the next message or arrival."""
-        while self._left == 0 or not self._messages:
+        while not self._messages or (self._left == 0 and not self._ending):
             self._left = _BATCH
             self._look_around()
         self._left -= 1
@@ -79,6 +82,18 @@ class SocketMailbox:
     def unregister(self, receiver: Socket) -> None:
         """Deliver nothing from a socket any more."""
         self._poller.unregister(receiver)
+
+    def take_back(self) -> list[Arrived]:
+        """What was taken from sockets and not handled; nothing more is taken.
+
+        For an actor that ends before its sockets do: no message may be lost with its mailbox.
+        """
+        self._ending = True
+        return [each.message for each in self._messages if isinstance(each, _Envelope)]
+
+    def deliver(self, arrivals: list[Arrived]) -> None:
+        """Put in what an earlier mailbox has taken from sockets."""
+        self._messages.extend(map(_Envelope, arrivals))
 
     def close(self) -> None:
         """Release the socket pair; nothing may be put in any more that is to be handled."""
@@ -122,5 +137,6 @@ class SocketActor(Supervised, pykka.ThreadingActor):
         return SocketMailbox()
 
     def _actor_loop_teardown(self) -> None:
+        self.actor_inbox.take_back()  # its sockets are closed by now, or another actor's
         super()._actor_loop_teardown()
         self.actor_inbox.close()

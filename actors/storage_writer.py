@@ -7,12 +7,11 @@ written behind.
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pykka
 import structlog
 
 from actors.address import Ref, post
@@ -36,7 +35,7 @@ from actors.messages import (
     Touch,
 )
 from actors.services import Services
-from actors.supervised import Supervised
+from actors.supervised import ThreadedActor
 from protocol.errors import SessionDamaged, SessionNotFound, StorageUnavailable, excerpt
 from protocol.ids import ClientId, SessionId
 from storage.session_file import SessionFiles
@@ -75,7 +74,7 @@ class DiskWait:
         self.waiting = False
 
 
-class StorageWriter(Supervised, pykka.ThreadingActor):
+class StorageWriter(ThreadedActor):
     """Owns the store's write connection and the session files."""
 
     kind = "writer"
@@ -93,7 +92,7 @@ class StorageWriter(Supervised, pykka.ThreadingActor):
         self._files, self._disk = files, disk
         self._clocks = services.clocks
         self._batch: list[_Write] = []
-        self._file_soon: deque[SessionId] = deque()
+        self._file_soon: dict[SessionId, None] = {}  # in order, each once
         self._filed: dict[SessionId, int] = {}
         self._time_noted = 0.0
 
@@ -132,7 +131,7 @@ class StorageWriter(Supervised, pykka.ThreadingActor):
                 self._write_files(self._clocks.wall() - self._services.settings.current.file_after)
                 self._look_later()
             case FileNow(session_id):
-                self._file_soon.append(session_id)
+                self._file_soon[session_id] = None
             case _:
                 self._batch.append(message)
         if self._batch and (self.actor_inbox.empty() or len(self._batch) >= _BATCH):
@@ -244,7 +243,9 @@ class StorageWriter(Supervised, pykka.ThreadingActor):
 
         Those that cannot be written stay due, and are tried again at a later look.
         """
-        due = [self._file_soon.popleft() for _ in range(min(len(self._file_soon), _FILES_AT_ONCE))]
+        due = list(itertools.islice(self._file_soon, _FILES_AT_ONCE))
+        for session_id in due:
+            del self._file_soon[session_id]
         if not due:
             due.extend(self._store.unfiled(changed_before, _FILES_AT_ONCE))
         for session_id in due:

@@ -12,13 +12,12 @@ import subprocess
 import sys
 from typing import IO, Any, Final
 
-import pykka
 import structlog
 
 from actors.address import Ref
 from actors.messages import BodyDecoded, BodyEncoded, DecodeBody, EncodeBody
 from actors.services import Services
-from actors.supervised import Supervised
+from actors.supervised import ThreadedActor
 from protocol.codec import json_to_cbor
 from protocol.dialects import decode_request
 
@@ -27,7 +26,7 @@ log = structlog.get_logger(__name__)
 _LENGTH: Final = struct.Struct(">Q")
 
 
-class Transcoder(Supervised, pykka.ThreadingActor):
+class Transcoder(ThreadedActor):
     """Gives large bodies to its child process, one at a time, and tells the Gateway the result."""
 
     kind = "transcoder"
