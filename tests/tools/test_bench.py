@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tools.bench.bench import SERVE, Bench
+from tools.bench.bodies import rest_of, state, with_id
+from tools.bench.child import Child
+from tools.bench.errors import CannotMeasure
+from tools.bench.findings import Finding, Measured, Target
+from tools.bench.job import Job
+from tools.bench.plot import draw
+from tools.bench.report import Report, as_text
+from tools.bench.run import MEASURES, run
+from tools.bench.scale import Scale
+
+TINY = Scale(
+    rounds=2,
+    seconds=5.0,
+    alone=10,
+    together=12,
+    clients=3,
+    durable_alone=5,
+    durable_together=12,
+    evaluations=3,
+    few_sessions=6,
+    many_sessions=12,
+    start_sessions=20,
+    live_sessions=10,
+    steady=20,
+    creations=2,
+    restorations=1,
+)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with Bench(TINY, tmp_path, SERVE, lambda text: None) as made:
+        yield made
+
+
+def a_job(endpoint: str, **fields: object) -> Job:
+    job = Job(
+        endpoint=endpoint,
+        kind="info",
+        sessions=["a", "b", "c"],
+        requests=12,
+        seconds=5.0,
+        expected='"command"',
+    )
+    return msgspec.structs.replace(job, **fields)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("clients", [1, 3])
+def test_a_load_on_the_echo_gets_as_many_replies_as_it_makes_requests(
+    bench: Bench, clients: int
+) -> None:
+    result = bench.loader().run(a_job(bench.echo().endpoint, clients=clients))
+
+    assert result.replies == 12
+    assert 0 < result.p50 <= result.p99 <= result.worst < 5
+
+
+def test_the_journal_holds_every_request_when_the_load_is_over(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.loader().run(a_job(bench.journal().endpoint, clients=3, warm_up=0.0))
+
+    assert (tmp_path / "journal").read_bytes().count(b'"command"') == 12
+
+
+def test_a_load_with_an_interval_takes_as_long_as_its_pace_says(bench: Bench) -> None:
+    result = bench.loader().run(a_job(bench.echo().endpoint, interval=0.01))
+
+    assert result.rate < 12 / (11 * 0.01)
+
+
+def test_a_load_ends_at_a_reply_that_is_not_the_expected_one(bench: Bench) -> None:
+    with pytest.raises(CannotMeasure, match=r"Not a good reply.*get_session_info"):
+        bench.loader().run(a_job(bench.echo().endpoint, expected="success"))
+
+
+def test_an_update_has_the_size_that_it_says() -> None:
+    for size in (1024, 100_000):
+        request = json.loads(with_id(rest_of("update", "s", size), b"one"))
+
+        assert len(json.dumps(request["parameters"]["state_data"])) == size
+        assert request["id"] == "one"
+        assert state(size) == request["parameters"]["state_data"]
+
+
+def test_the_order_of_the_contenders_rotates_from_round_to_round(bench: Bench) -> None:
+    order: list[str] = []
+    contenders = {name: lambda name=name: order.append(name) for name in "abc"}
+
+    bench.rounds("letters", contenders)
+
+    assert "".join(order) == "abcbca"
+
+
+def test_everything_that_a_bench_started_is_over_when_its_block_is(tmp_path: Path) -> None:
+    with Bench(TINY, tmp_path, SERVE, lambda text: None) as bench:
+        pids = [bench.echo().pid, bench.journal().pid, bench.loader().pid, bench.image().pid]
+        assert all(map(is_running, pids))
+
+    assert not any(map(is_running, pids))
+
+
+def test_a_child_that_does_not_get_ready_is_reported_with_its_log(tmp_path: Path) -> None:
+    program = "import sys; sys.exit('the disk is gone')"
+
+    with pytest.raises(CannotMeasure, match="the disk is gone"):
+        Child([sys.executable, "-c", program], tmp_path / "log")
+
+
+def test_a_service_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotMeasure, match="no-such-stui cannot be started"):
+        run(["start"], TINY, tmp_path, ["no-such-stui"], lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("target", "values", "by_worst", "met"),
+    [
+        (Target(bound=3.0), [1.0, 2.0, 9.0], False, True),
+        (Target(bound=3.0), [1.0, 2.0, 9.0], True, False),
+        (Target(bound=3.0), [1.0, 4.0, 9.0], False, False),
+        (Target(bound=20.0, at_least=True), [10.0, 30.0, 40.0], False, True),
+        (Target(bound=20.0, at_least=True), [10.0, 15.0, 40.0], False, False),
+        (None, [1.0], False, None),
+    ],
+)
+def test_the_median_or_the_worst_is_held_against_the_target(
+    target: Target | None, values: list[float], by_worst: bool, met: bool | None
+) -> None:
+    finding = Finding(what="it", unit="x", values=values, target=target, by_worst=by_worst)
+
+    assert finding.met is met
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_measure_finds_something_positive_in_every_round(name: str, tmp_path: Path) -> None:
+    report = run([name], TINY, tmp_path, SERVE, lambda text: None)
+
+    measured = report.measured[name]
+    assert measured.findings or measured.missing
+    for finding in measured.findings:
+        assert len(finding.values) == TINY.rounds
+        if "memory" not in finding.what:  # what so few sessions need may be there already
+            assert min(finding.values) > 0
+    for series in measured.series:
+        assert len(series.values) == TINY.rounds
+        assert min(series.values) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_prints_the_tables_and_writes_them_for_programs_too(tmp_path: Path) -> None:
+    arguments = ["--quick", "--only", "sessions", "--repeat", "1", "--output", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.bench", *arguments],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=50,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "| restore_session of 1 MB, slowest " in done.stdout
+    (written,) = tmp_path.glob("*.json")
+    report = msgspec.json.decode(written.read_bytes(), type=Report)
+    assert as_text(report) in done.stdout
+
+
+def test_the_plot_shows_targets_that_are_met_and_missed(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `bench` is not installed")
+    target = Target(bound=2.0)
+    found = [
+        Finding(what="met", unit="x", values=[1.0, 1.5], target=target),
+        Finding(what="missed", unit="x", values=[2.0, 3.0], target=target),
+        Finding(what="without target", unit="x", values=[2.0]),
+    ]
+
+    draw({"some": Measured(findings=found)}, tmp_path / "plot.png")
+
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

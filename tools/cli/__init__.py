@@ -1,0 +1,5 @@
+"""The `stui` command."""
+
+from tools.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,75 @@
+"""The top of the `stui` command: what there is, and where its parts are."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+from click.shell_completion import get_completion_class
+
+from tools import exit_codes
+from tools.cli import evaluation, images, programs, sessions, status
+from tools.cli.text import block
+
+_NAME = "stui"
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\n\n".join(
+        (
+            block(
+                "A first session, in three terminals:",
+                "stui image smalltalk",
+                "stui serve --image amber=tcp://127.0.0.1:5556",
+                "stui eval '3 + 4' --session \"$(stui sessions create --name first)\"",
+            ),
+            block("And what is there:", "stui status", "stui sessions list", "stui images list"),
+            exit_codes.TEXT,
+        )
+    ),
+)
+@click.version_option(package_name="stui", prog_name=_NAME, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Sessions with live images that survive anything.
+
+    `stui COMMAND --help` tells more about each. Whoever can connect to a backend or an image runs
+    code as you: they listen on this machine alone unless told otherwise.
+    """
+
+
+@click.command(
+    "completion",
+    epilog=block(
+        "Examples:",
+        'eval "$(stui completion bash)"        for now; in ~/.bashrc for always',
+        'eval "$(stui completion zsh)"         the same, in ~/.zshrc',
+        "stui completion fish > ~/.config/fish/completions/stui.fish",
+    ),
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes this command in SHELL."""
+    kind = get_completion_class(shell)
+    if kind is None:  # pragma: no cover - click knows all three
+        raise click.UsageError(f"click has no completion for {shell}.")
+    click.echo(kind(cli, {}, _NAME, "_STUI_COMPLETE").source())
+
+
+for command in (
+    programs.serve,
+    programs.image,
+    programs.demo,
+    evaluation.evaluate,
+    sessions.sessions,
+    images.images,
+    status.status,
+    completion,
+):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command with this process's arguments, and exit."""
+    sys.exit(cli(prog_name=_NAME))

@@ -1,0 +1,133 @@
+"""`stui serve`: one backend in this process, from its ready line to its exit code.
+
+Exit codes (tools/exit_codes.py has all): 0 after SIGTERM or SIGINT; 2 when it cannot start; 70 when
+the tree of actors gave up; 71 when an actor hung or the backend did not stop in time, then at once
+and without clean-up. SIGHUP has the settings read again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import structlog
+
+from actors.backend import Backend, CannotStart, Ending
+from actors.front_door import CannotBind
+from actors.settings import Settings
+from storage.store import CannotOpen
+from tools.config import BadSettings, find_config, load_settings
+from tools.exit_codes import ExitCode
+from tools.logs import LogFormat, log_to_stderr
+
+log = structlog.get_logger(__name__)
+
+_STOP_WITHIN: Final = 4.8
+"""Seconds; whoever asked for the stop is promised 5."""
+
+_ENDINGS: Final = {
+    Ending.STOPPED: ExitCode.DONE,
+    Ending.GAVE_UP: ExitCode.GAVE_UP,
+    Ending.HUNG: ExitCode.HUNG,
+}
+
+
+def serve(
+    config_flag: Path | None, flags: Mapping[str, Any], log_format: LogFormat, log_level: str
+) -> ExitCode:
+    """Run a backend until a signal or its own end, and give the process's exit code.
+
+    Prints `stui: ready on ENDPOINT` on standard output when requests are served; several endpoints
+    are separated by a comma and a space. Must run in the main thread, once in a process: it leaves
+    its signal handlers and its logging behind.
+    """
+    log_to_stderr(log_format, log_level, expected=(CannotBind, CannotOpen))
+    environment = dict(os.environ)
+    config = find_config(config_flag, environment)
+
+    def load() -> Settings:
+        return load_settings(config, environment, flags)
+
+    try:
+        backend = Backend(load(), config, load)
+    except BadSettings as problem:
+        return _complain(str(problem))
+    signals = _Signals(backend)
+    signals.catch()
+    try:
+        backend.start()
+    except CannotStart as problem:
+        return ExitCode.DONE if signals.stopping else _complain(str(problem))
+    signals.started = True
+    print(f"stui: ready on {', '.join(backend.endpoints)}", flush=True)
+    backend.wait()
+    _watch_the_stop()
+    ending = backend.stop()
+    log.info("ended", how=ending.value)
+    if ending is Ending.HUNG:
+        _leave(ExitCode.HUNG)  # a thread that hangs cannot be joined
+    return _ENDINGS[ending]
+
+
+class _Signals:
+    """Carries signals to a thread, where what they ask for may take locks.
+
+    Python's own handler in C writes the signal's number to a socket, whichever thread it hits; the
+    handlers in Python have nothing to do.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)  # noqa: FBT003 - takes no keyword
+        self.stopping = False
+        self.started = False
+
+    def catch(self) -> None:
+        """From now on signals do what they mean; SIGHUP once `started` is set."""
+        threading.Thread(target=self._follow, name="signals", daemon=True).start()
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            if number := getattr(signal, name, None):
+                signal.signal(number, lambda *_: None)
+
+    def _follow(self) -> None:
+        while True:
+            for number in self._reader.recv(64):
+                log.info("signal", name=signal.Signals(number).name)
+                if number in {signal.SIGTERM, signal.SIGINT}:
+                    self.stopping = True
+                    self._backend.request_stop()
+                elif self.started:  # before, the settings have just been read
+                    self._backend.reload()
+
+
+def _watch_the_stop() -> None:
+    """End the process when it does not end by itself, at the latest in its last moments."""
+
+    def leave() -> None:
+        log.critical("did_not_stop_in_time", seconds=_STOP_WITHIN)
+        _leave(ExitCode.HUNG)
+
+    watch = threading.Timer(_STOP_WITHIN, leave)
+    watch.daemon = True
+    watch.start()
+
+
+def _leave(code: ExitCode) -> NoReturn:
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _complain(message: str) -> ExitCode:
+    print(f"stui: {' '.join(message.split())}", file=sys.stderr)
+    return ExitCode.CANNOT_START
