@@ -115,14 +115,14 @@ class CommitLog:
         That is so when it was about to be created, and is created again, and when its removal was
         under way, and is done.
         """
-        if not isinstance(error, SessionNotFound) or not self._under_way:
+        if not isinstance(error, SessionNotFound):
             return False
-        entry = self._under_way[0]
-        if entry.change is None:
-            self._finish(self._under_way.pop(0))
+        if any(entry.change is None for entry in self._under_way):
+            while self._under_way and self._finish(self._under_way.pop(0)).change is not None:
+                pass
             return True
-        if self._fence == 0:
-            self._send(entry)
+        if self._fence == 0 and self._under_way:
+            self._send(self._under_way[0])
             return True
         return False
 
@@ -198,9 +198,10 @@ class CommitLog:
             commit = Commit(self._session_id, self._fence, entry.number, entry.change)
             self._writer.tell(StoreCommit(self._owner, entry.token, commit))
 
-    def _finish(self, entry: _UnderWay) -> None:
+    def _finish(self, entry: _UnderWay) -> _UnderWay:
         self.durable = entry.after
         entry.done(entry.after)
+        return entry
 
 
 def remembering(step: Step, reply: RememberedReply | None) -> Step:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pykka
 
-from actors.address import Ref
+from actors.address import Ref, post
 from actors.supervised import Supervised
 
 _TURN: Final = 32
@@ -31,7 +31,7 @@ class _TurnOver(BaseException):
 class DispatchedMailbox:
     """A mailbox that makes its actor run when something is put into it."""
 
-    __slots__ = ("_lock", "_messages", "_scheduled", "left", "schedule")
+    __slots__ = ("_lock", "_messages", "_scheduled", "left", "run_here", "schedule")
 
     def __init__(self) -> None:
         self._messages: deque[Any] = deque()
@@ -39,13 +39,14 @@ class DispatchedMailbox:
         self._scheduled = True  # until the actor has started, which is its first turn
         self.left = 0
         self.schedule: Callable[[], None] = lambda: None
+        self.run_here: Callable[[], None] = lambda: None
 
     def put(self, envelope: Any, /) -> None:
         """Put a message in; any thread."""
         self._messages.append(envelope)
         if self._scheduled:  # spares the lock where the actor is about to run anyway
             return
-        if self._claim():
+        if self.claim():
             self.schedule()
 
     def get(self) -> Any:
@@ -68,10 +69,10 @@ class DispatchedMailbox:
         self._scheduled = False
         if not self._messages:
             return True  # whoever puts something in from now on schedules the actor
-        return not self._claim()  # where somebody just did, the actor is on the run queue
+        return not self.claim()  # where somebody just did, the actor is on the run queue
 
-    def _claim(self) -> bool:
-        """Take the task of scheduling the actor; whether it was still to be had."""
+    def claim(self) -> bool:
+        """Take the task of giving the actor its next turn; whether it was still to be had."""
         with self._lock:
             claimed, self._scheduled = not self._scheduled, True
         return claimed
@@ -126,12 +127,19 @@ class Dispatcher:
         if actor is None:
             return False
         self._running[number] = (actor, time.monotonic())
-        if actor.take_turn():
+        self._give_turn(actor, _TURN)
+        del self._running[number]
+        return True
+
+    def run_here(self, actor: DispatchedActor) -> None:
+        """Let an actor handle one message in the caller's thread; it must not have a turn."""
+        self._give_turn(actor, 1)
+
+    def _give_turn(self, actor: DispatchedActor, messages: int) -> None:
+        if actor.take_turn(messages):
             self._ready.put(actor)
         elif actor.actor_stopped.is_set():
             self._alive.discard(actor)
-        del self._running[number]
-        return True
 
 
 class DispatchedActor(Supervised):
@@ -145,6 +153,7 @@ class DispatchedActor(Supervised):
         assert isinstance(mailbox, DispatchedMailbox)  # noqa: S101 - made three lines below
         self._mailbox = mailbox
         mailbox.schedule = lambda: dispatcher.schedule(self)
+        mailbox.run_here = lambda: dispatcher.run_here(self)
 
     @staticmethod
     def _create_actor_inbox() -> DispatchedMailbox:
@@ -157,12 +166,12 @@ class DispatchedActor(Supervised):
     def _start_actor_loop(self) -> None:
         self._dispatcher.admit(self)
 
-    def take_turn(self) -> bool:
-        """Handle what waits, in a dispatcher's thread; whether another turn is wanted."""
+    def take_turn(self, messages: int) -> bool:
+        """Handle up to so many of the messages that wait; whether another turn is wanted."""
         if not self._started:
             self._started = True
             self._actor_loop_setup()
-        self._mailbox.left = _TURN
+        self._mailbox.left = messages
         try:
             self._actor_loop_running()
         except _TurnOver:
@@ -172,3 +181,18 @@ class DispatchedActor(Supervised):
         self._mailbox.end_of_turns()
         self._actor_loop_teardown()
         return not self._mailbox.rest()
+
+
+def post_quick(ref: Ref, message: Any) -> bool:
+    """Tell REF a message that is quick to handle; whether it was alive.
+
+    A dispatched actor that is idle handles it here and now, in the caller's thread, which spares
+    waking another one (most of the time that a small request takes). For messages whose handling
+    neither computes for long nor waits for anything.
+    """
+    mailbox = ref.actor_inbox
+    if not isinstance(mailbox, DispatchedMailbox) or not mailbox.claim():
+        return post(ref, message)
+    alive = post(ref, message)
+    mailbox.run_here()
+    return alive

@@ -1,4 +1,4 @@
-"""What outlives a Gateway: its sockets, and the requests under way."""
+"""What outlives a Gateway: its sockets, what came from them, and the requests under way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import zmq
 
 from actors.pending import PendingTable
-from actors.socket_loop import Socket
+from actors.socket_loop import Arrived, Socket
 from protocol.limits import SOCKET_BYTES
 
 
@@ -19,11 +19,13 @@ class CannotBind(Exception):
 
 @dataclass(slots=True)
 class FrontDoor:
-    """What outlives a Gateway: its sockets and the requests under way."""
+    """What outlives a Gateway: its sockets, what came from them, and the requests under way."""
 
     context: zmq.Context[Socket]
     pending: PendingTable = field(default_factory=PendingTable)
     sockets: list[Socket] = field(default_factory=list)
+    arrived: list[Arrived] = field(default_factory=list)
+    """What a Gateway that died had taken from the sockets and not looked at."""
     endpoints: list[str] = field(default_factory=list)
     ready: threading.Event = field(default_factory=threading.Event)
     drained: threading.Event = field(default_factory=threading.Event)
@@ -49,6 +51,11 @@ class FrontDoor:
                 )
                 raise CannotBind(f"Cannot bind {endpoint}: {hint}.") from None
             self.endpoints.append(router.getsockopt_string(zmq.LAST_ENDPOINT))
+
+    def take_arrived(self) -> list[Arrived]:
+        """What a predecessor has left behind, to be looked at now."""
+        arrived, self.arrived = self.arrived, []
+        return arrived
 
     def close(self) -> None:
         """Close the sockets; replies that are on their way have a second to leave."""

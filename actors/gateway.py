@@ -19,6 +19,7 @@ import zmq
 from msgspec import UNSET
 
 from actors.address import Address, Ref, post
+from actors.dispatcher import post_quick
 from actors.front_door import FrontDoor
 from actors.image_requests import passed_on, without_session
 from actors.messages import (
@@ -55,7 +56,14 @@ from protocol.dialects import (
     encode_error,
     encode_reply,
 )
-from protocol.errors import Internal, Malformed, NotSupported, SessionRestarted, StuiError
+from protocol.errors import (
+    Internal,
+    Malformed,
+    NotSupported,
+    SessionRestarted,
+    StorageUnavailable,
+    StuiError,
+)
 from protocol.ids import SessionId, is_unique
 from protocol.image_messages import EvaluateResult
 from protocol.limits import BODY_BYTES, SMALL_BODY_BYTES
@@ -67,6 +75,7 @@ from protocol.requests import (
     DisconnectImage,
     Evaluate,
     GetImageConnectionStatus,
+    GetSessionInfo,
     GetSessionStatistics,
     Heartbeat,
     ImageRequest,
@@ -75,8 +84,11 @@ from protocol.requests import (
     ListClientSessions,
     ListImages,
     Ping,
+    Request,
     RestoreSession,
+    UpdateSessionState,
 )
+from storage.store import StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +122,7 @@ class Gateway(SocketActor):
         self._decoding: Counter[Connection] = Counter()
         self._draining = False
         self._dropped = 0
+        self._not_taken_in: Arrived | None = None
 
     def begin(self) -> None:
         """Open the door, or go on with that of a predecessor."""
@@ -118,12 +131,27 @@ class Gateway(SocketActor):
         for router in self._door.sockets:
             self.actor_inbox.register(router)
         self._fail("")
+        self.actor_inbox.deliver(self._door.take_arrived())
         self._door.ready.set()
 
     def end(self) -> None:
         """Answer those who still wait, and close the door."""
         self._fail("")
+        for arrival in self.actor_inbox.take_back():
+            self._refuse(arrival)
         self._door.close()
+
+    def abandon(self) -> None:
+        """Leave what has arrived to the successor, except what this one may have died of."""
+        self._door.arrived.extend(self.actor_inbox.take_back())
+        if self._not_taken_in is not None:
+            self._refuse(self._not_taken_in)
+
+    def on_receive(self, message: Any) -> None:
+        """Handle a message; a request is in nobody's hands until the table has it."""
+        self._not_taken_in = message if isinstance(message, Arrived) else None
+        super().on_receive(message)
+        self._not_taken_in = None
 
     def handle(self, message: Any) -> None:
         """Do what a message says."""
@@ -159,11 +187,8 @@ class Gateway(SocketActor):
     # --- requests
 
     def _arrived(self, socket: Socket, frames: Frames) -> None:
-        connection = frames[0].hex()
-        delimited = len(frames) > 2 and not frames[1]
-        route = frames[:2] if delimited else frames[:1]
-        entry = Pending(socket, route, connection, Origin(), "gateway")
-        rest = frames[len(route) :]
+        entry, rest = _taken_apart(socket, frames)
+        connection = entry.connection
         if len(rest) != 1:
             error = Malformed(f"The message has {len(rest)} body frames; it must have one.")
             self._send(entry, encode_error(entry.origin, error))
@@ -175,23 +200,23 @@ class Gateway(SocketActor):
                 entry, settings.max_pending, settings.max_pending_per_connection
             )
         except StuiError as error:
-            decoded = decode_request(body) if len(body) <= SMALL_BODY_BYTES else None
-            origin = decoded.origin if decoded else Origin()
-            self._send(entry, encode_error(origin, error))
+            self._send(entry, encode_error(_origin_of(body), error))
             return
+        self._not_taken_in = None
         if len(body) > BODY_BYTES or (
             len(body) <= SMALL_BODY_BYTES and connection not in self._decoding
         ):
             self._decoded(key, decode_request(body))
         else:  # a small body goes the same way while a large one of its connection is before it
-            entry.owner = self._services.transcoder.name
+            entry.owner, entry.undecoded = self._services.transcoder.name, body
             self._decoding[connection] += 1
             self._services.transcoder.tell(DecodeBody(key, body))
 
     def _decoded_elsewhere(self, key: Key, decoded: Incoming | Rejected) -> None:
         entry = self._pending.get(key)
-        if entry is None:
-            return  # answered meanwhile, because the Transcoder died
+        if entry is None or entry.owner != self._services.transcoder.name:
+            return  # answered meanwhile, because the Transcoder died, or decoded twice
+        entry.owner, entry.undecoded = "gateway", None
         self._decoding[entry.connection] -= 1
         if self._decoding[entry.connection] <= 0:
             del self._decoding[entry.connection]
@@ -217,6 +242,8 @@ class Gateway(SocketActor):
             self._serve(entry, message)
         except StuiError as error:
             self._answer(key, error)
+        except StoreError as problem:
+            self._answer(key, StorageUnavailable(f"The store cannot be read: {problem}."))
 
     def _serve(self, entry: Pending, message: ClientRequest) -> None:
         request = message.request
@@ -259,10 +286,21 @@ class Gateway(SocketActor):
         ref = self._routes.get(session_id)
         if ref is not None:
             entry.owner = _session(ref)
-            if post(ref, message):
+            tell = post_quick if self._is_quick(message.request) else post
+            if tell(ref, message):
                 return
             del self._routes[session_id]
         self._to_directory(entry, message, session_id)
+
+    def _is_quick(self, request: Request) -> bool:
+        """Whether a session may handle a request in this thread.
+
+        That is so for what it answers from memory, and, while nobody else waits here, for a
+        replacement, which costs a look at the remembered requests.
+        """
+        if isinstance(request, UpdateSessionState):
+            return request.mode == "replace" and self.actor_inbox.empty()
+        return isinstance(request, (GetSessionInfo, Heartbeat))
 
     def _to_directory(self, entry: Pending, message: ClientRequest, session_id: SessionId) -> None:
         self._by_directory[session_id] = message.key
@@ -350,14 +388,33 @@ class Gateway(SocketActor):
         for entry in self._pending.take_all(owner):
             self._send(entry, encode_error(entry.origin, _restarting()))
 
+    def _refuse(self, arrival: Arrived) -> None:
+        """Answer a request that nobody has looked at."""
+        entry, rest = _taken_apart(arrival.socket, arrival.frames)
+        self._send(entry, encode_error(_origin_of(rest[-1] if rest else b""), _restarting()))
+
     def _restarted(self, name: str) -> None:
         """An actor of the tree has died, with its children and what they were told."""
+        if name == self._services.transcoder.name:
+            self._decode_again()
+            return
         self._fail(name)
         if name == self._services.sessions.name:
             self._routes.clear()
             self._by_directory.clear()
-        elif name == self._services.transcoder.name:
-            self._decoding.clear()
+
+    def _decode_again(self) -> None:
+        """Give the new Transcoder what the last one had, once; nothing of it was done yet."""
+        again = self._pending.undecoded()
+        keys = {key for key, _ in again}
+        for key in self._pending.keys_of(self._services.transcoder.name):
+            if key not in keys and (entry := self._pending.take(key)):
+                self._send(entry, encode_error(entry.origin, _restarting()))
+        self._decoding.clear()
+        for key, body in again:
+            if entry := self._pending.get(key):
+                self._decoding[entry.connection] += 1
+                self._services.transcoder.tell(DecodeBody(key, body))
 
     def _drain(self) -> None:
         """Take nothing new; what is under way may end."""
@@ -366,6 +423,19 @@ class Gateway(SocketActor):
             self.actor_inbox.unregister(router)
         if not len(self._pending):
             self._door.drained.set()
+
+
+def _taken_apart(socket: Socket, frames: Frames) -> tuple[Pending, Frames]:
+    """Whom a message is to be answered, and its body frames."""
+    delimited = len(frames) > 2 and not frames[1]
+    route = frames[:2] if delimited else frames[:1]
+    entry = Pending(socket, route, frames[0].hex(), Origin(), "gateway")
+    return entry, frames[len(route) :]
+
+
+def _origin_of(body: bytes) -> Origin:
+    """How a request that is not served is to be answered; large ones are not looked into."""
+    return decode_request(body).origin if len(body) <= SMALL_BODY_BYTES else Origin()
 
 
 def _encoded(origin: Origin, outcome: Outcome) -> bytes:

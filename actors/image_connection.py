@@ -71,6 +71,11 @@ class _Deadline:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Drop all calls unanswered: those who wait hear of it otherwise, and ask again."""
+
+
 class ImageConnection(SocketActor):
     """Owns the DEALER to one image; every call it takes is answered exactly once."""
 
@@ -127,6 +132,8 @@ class ImageConnection(SocketActor):
                 self._connect()
             case _Tick():
                 self._tick()
+            case LetGo():
+                self._calls.pending.clear()
 
     # --- the connection's life
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import pykka
 import structlog
 
 from actors.address import Ref, post
-from actors.image_connection import LEGACY_CAPABILITIES, ImageConnection, ImageReport
+from actors.image_connection import LEGACY_CAPABILITIES, ImageConnection, ImageReport, LetGo
 from actors.image_health import ImageHealth
 from actors.image_table import ImageEntry, ImageTable
 from actors.messages import (
@@ -19,21 +21,30 @@ from actors.messages import (
     ImageGone,
     KeepImage,
     Outcome,
+    Restarted,
 )
 from actors.services import Services
 from actors.supervised import Ended, ThreadedActor
 from actors.supervisor import Watch
-from protocol.errors import ImageDisconnected, InvalidParameter, NotSupported, StuiError
+from protocol.errors import (
+    ImageDisconnected,
+    InvalidParameter,
+    NotSupported,
+    StorageUnavailable,
+    StuiError,
+)
 from protocol.ids import ImageId
 from protocol.image_messages import ImagePing
 from protocol.replies import Images, ImageStatus, timestamp
 from protocol.requests import ConnectImage, DisconnectImage, GetImageConnectionStatus, ListImages
 from storage.document import ImageRecord
+from storage.store import StoreError
 
 log = structlog.get_logger(__name__)
 
 _CONNECT_WITHIN: Final = 5.0
 _RESTART_AFTER: Final = 0.1
+_CONNECTIONS_STOP_WITHIN: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -83,13 +94,24 @@ class ImageDirectory(ThreadedActor):
         self._publish()
 
     def end(self) -> None:
-        """End all connections."""
-        for image in self._images.values():
-            image.ref.stop(block=False)
+        """End all connections and wait for them: their sockets are closed by their own threads."""
+        deadline = time.monotonic() + _CONNECTIONS_STOP_WITHIN
+        endings = [image.ref.stop(block=False) for image in self._images.values()]
+        for ending in endings:
+            try:
+                ending.get(timeout=max(0.0, deadline - time.monotonic()))
+            except pykka.Timeout:
+                log.warning("image_connections_did_not_stop_in_time")
+                return
 
     def abandon(self) -> None:
-        """Connections do not outlive their directory."""
-        self.end()
+        """Connections do not outlive their directory, and nobody is to ask them any more."""
+        known = self._services.image_table.current.entries
+        unreachable = (replace(entry, ref=None, status="Reconnecting") for entry in known)
+        self._services.image_table.publish(ImageTable(tuple(unreachable)))
+        for image in self._images.values():
+            post(image.ref, LetGo())
+            image.ref.stop(block=False)
 
     def handle(self, message: Any) -> None:
         """Do what a message says."""
@@ -97,21 +119,29 @@ class ImageDirectory(ThreadedActor):
             case ImageReport():
                 self._reported(message)
             case ClientRequest():
-                try:
-                    self._serve(message)
-                except StuiError as error:
-                    self._answer(message, error)
+                self._serve(message)
             case Ended(urn, cause):
                 self._ended(urn, cause)
             case _GiveUp(urn):
                 self._give_up(urn)
             case _Reconnect(image):
-                self._start(image)
-                self._publish()
+                self._reconnect(image)
+            case Restarted(name) if name == self._services.writer.name:
+                for image in self._images.values():
+                    if image.known:  # what the writer was told may be lost
+                        self._keep(image)
 
     # --- what clients ask
 
     def _serve(self, message: ClientRequest) -> None:
+        try:
+            self._serve_or_raise(message)
+        except StuiError as error:
+            self._answer(message, error)
+        except StoreError as problem:
+            self._answer(message, StorageUnavailable(f"The store cannot be read: {problem}."))
+
+    def _serve_or_raise(self, message: ClientRequest) -> None:
         match message.request:
             case ListImages():
                 images = [self._status(image) for image in self._images.values()]
@@ -199,7 +229,8 @@ class ImageDirectory(ThreadedActor):
             self._keep(image)
         if image.waiting is not None:
             message, image.waiting = image.waiting, None
-            self._answer(message, self._status(image))
+            self._publish()  # whoever is answered may use it at once
+            self._serve(message)  # now that it is connected
 
     def _keep(self, image: _Image) -> None:
         record = ImageRecord(image_id=image.image_id, address=image.address, name=image.name)
@@ -224,15 +255,22 @@ class ImageDirectory(ThreadedActor):
 
     def _ended(self, urn: str, cause: BaseException | None) -> None:
         post(self._parent, Ended(urn, cause))  # the supervisor need not look after it any more
-        image = self._images.pop(urn, None)
+        image = self._images.get(urn)
         if image is None:
             return  # was removed
         log.error("image_connection_died", address=image.address, cause=repr(cause))
+        image.health.becomes("Reconnecting", self._services.clocks.wall(), "its connection died")
+        self._publish()
         gone = ImageGone(image.image_id, image.ref)
         self._services.sessions.tell(gone)
         self._services.gateway.tell(gone)
         ref = self.actor_ref
         self._services.timer.after(_RESTART_AFTER, lambda what: post(ref, what), _Reconnect(image))
+
+    def _reconnect(self, image: _Image) -> None:
+        if self._images.pop(image.ref.actor_urn, None) is not None:  # else it was removed meanwhile
+            self._start(image)
+            self._publish()
 
     # --- what is seen
 

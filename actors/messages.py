@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import msgspec
 
 from actors.address import Ref
+from actors.remembered import digest_of
 from protocol.dialects import Incoming, Rejected
 from protocol.errors import StuiError
 from protocol.ids import ClientId, ImageId, SessionId
@@ -31,18 +33,23 @@ Outcome: TypeAlias = msgspec.Struct | StuiError
 # --- requests and their answers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClientRequest:
     """A request of a client, on its way to whoever answers it.
 
     `unique_id` is the request's id where that is unique by construction, so that the outcome may be
-    remembered under it.
+    remembered under it, with the digest of what it asks.
     """
 
     key: Key
     connection: Connection
     unique_id: str | None
     request: Request
+
+    @cached_property
+    def digest(self) -> bytes:
+        """See `digest_of`; only the actor that serves the request asks for it."""
+        return digest_of(self.request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,17 @@ Owner: TypeAlias = str
 
 @dataclass(slots=True)
 class Pending:
-    """A request under way. `route` are the frames in front of the reply's body."""
+    """A request under way. `route` are the frames in front of the reply's body.
+
+    `undecoded` is the request's body while the Transcoder has it for the first time.
+    """
 
     socket: Socket
     route: Frames
     connection: Connection
     origin: Origin
     owner: Owner
+    undecoded: bytes | None = None
 
 
 class PendingTable:
@@ -69,7 +73,19 @@ class PendingTable:
                 del self._by_connection[entry.connection]
         return entry
 
+    def undecoded(self) -> list[tuple[Key, bytes]]:
+        """The bodies that the Transcoder has for the first time, oldest first; now for the last."""
+        found = []
+        for key, entry in self._entries.items():
+            if entry.undecoded is not None:
+                found.append((key, entry.undecoded))
+                entry.undecoded = None
+        return found
+
     def take_all(self, owner: str) -> list[Pending]:
         """All requests whose owner's name begins so; they are under way no longer."""
-        keys = [key for key, entry in self._entries.items() if entry.owner.startswith(owner)]
-        return [entry for entry in map(self.take, keys) if entry is not None]
+        return [entry for entry in map(self.take, self.keys_of(owner)) if entry is not None]
+
+    def keys_of(self, owner: str) -> list[Key]:
+        """The requests whose owner's name begins so."""
+        return [key for key, entry in self._entries.items() if entry.owner.startswith(owner)]

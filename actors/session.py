@@ -40,7 +40,7 @@ from actors.messages import (
     Touch,
     WantsRest,
 )
-from actors.remembered import check_same, digest_of
+from actors.remembered import check_same
 from actors.services import Services
 from actors.session_state import SessionState, Step, changed_head, updated
 from actors.session_views import (
@@ -186,6 +186,8 @@ class Session(DispatchedActor):
             case Restarted(name):
                 if name == self._services.writer.name and not self._is_calm():
                     self._log.open()
+                elif name == self._services.images.name:
+                    self._workspace.images_restarted()
             case Describe(gathering):
                 self._describe(gathering)
             case _Look():
@@ -207,6 +209,8 @@ class Session(DispatchedActor):
     def _open_failed(self, error: StuiError) -> None:
         if self._log.open_failed(error):
             return
+        if self._stash is None and not error.retryable:
+            raise error  # those who wait hear that this actor died, and the next one says why
         if self._stash is None:  # a new writer could not hand it over: ask again
             self._services.timer.after(1.0, self._tell_self, Restarted(self._services.writer.name))
             return
@@ -334,7 +338,7 @@ class Session(DispatchedActor):
         outcome = {"revision": step.after.head.revision, "at": step.after.head.last_modified}
         self._log.commit(
             remembering(step, self._reply_for(message, outcome)),
-            lambda state: self._done(message, keys, reply(state)),
+            lambda state: self._done(message, keys, _outcome(reply, state)),
             lambda error: self._done(message, keys, error),
         )
 
@@ -416,7 +420,7 @@ class Session(DispatchedActor):
         """Whether the request was made before: then it is answered like the first, or will be."""
         if message.unique_id is None:
             return False
-        digest = digest_of(message.request)
+        digest = message.digest
         under_way = self._under_way.get(message.unique_id)
         if under_way is not None:
             check_same(message.unique_id, digest, under_way.digest)
@@ -444,6 +448,8 @@ class Session(DispatchedActor):
                 outcome = SessionClosed(session_id=self._session_id)
             case RestoreSession():
                 outcome = self._restored(state)
+            case DeleteSession():
+                outcome = SessionDeleted(session_id=self._session_id)
             case _:
                 outcome = self._info()
         self._answer(message.key, outcome)
@@ -462,7 +468,7 @@ class Session(DispatchedActor):
 
     def _note_under_way(self, message: ClientRequest, keys: list[Key]) -> None:
         if message.unique_id is not None:
-            digest = digest_of(message.request)
+            digest = message.digest
             self._under_way[message.unique_id] = _Repeatable(digest, keys)
 
     def _reply_for(
@@ -473,7 +479,7 @@ class Session(DispatchedActor):
         return RememberedReply(
             scope=self._session_id,
             request_id=message.unique_id,
-            digest=digest_of(message.request),
+            digest=message.digest,
             outcome=outcome or {},
             at=self._clocks.running_time(),
         )
@@ -539,3 +545,13 @@ class Session(DispatchedActor):
                 f"1 to {self._log.durable.head.evaluations}."
             )
         return record(evaluation)
+
+
+def _outcome(reply: Callable[[SessionState], Outcome], state: SessionState) -> Outcome:
+    """The reply to a change that is durable, or why none can be made of it now."""
+    try:
+        return reply(state)
+    except Damaged as damage:
+        return SessionDamaged(f"{damage}.")
+    except StoreError as problem:
+        return StorageUnavailable(f"It is stored; the store cannot be read now: {problem}.")

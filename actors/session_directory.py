@@ -29,7 +29,7 @@ from actors.messages import (
     StaysAwake,
     WantsRest,
 )
-from actors.remembered import check_same, digest_of
+from actors.remembered import check_same
 from actors.services import Services
 from actors.session import Session
 from actors.session_views import (
@@ -91,8 +91,9 @@ class _Live:
 class _Gathering:
     """Descriptions that are awaited, and what is to be done with them."""
 
+    message: ClientRequest
     waiting: set[str]
-    then: Callable[[dict[SessionId, SessionInfo]], None]
+    then: Callable[[dict[SessionId, SessionInfo]], Outcome]
     infos: dict[SessionId, SessionInfo] = field(default_factory=dict)
 
 
@@ -212,7 +213,7 @@ class SessionDirectory(ThreadedActor):
         known = self._services.reader().remembered(session_id, message.unique_id)
         if known is None:
             return False
-        check_same(message.unique_id, digest_of(message.request), known.digest)
+        check_same(message.unique_id, message.digest, known.digest)
         self._answer(message, SessionDeleted(session_id=session_id))
         return True
 
@@ -308,7 +309,7 @@ class SessionDirectory(ThreadedActor):
             reply = RememberedReply(
                 scope=_client_scope(request.client_id),
                 request_id=message.unique_id,
-                digest=digest_of(request),
+                digest=message.digest,
                 outcome={"session_id": head.session_id, "image_id": image_id},
                 at=clocks.running_time(),
             )
@@ -321,7 +322,7 @@ class SessionDirectory(ThreadedActor):
     def _is_repeat(self, message: ClientRequest, request: CreateSession) -> bool:
         if message.unique_id is None:
             return False
-        digest, scope = digest_of(request), _client_scope(request.client_id)
+        digest, scope = message.digest, _client_scope(request.client_id)
         known = self._services.reader().remembered(scope, message.unique_id)
         if known is not None:
             check_same(message.unique_id, digest, known.digest)
@@ -371,7 +372,7 @@ class SessionDirectory(ThreadedActor):
     # --- lists
 
     def _list(self, message: ClientRequest, request: ListClientSessions) -> None:
-        def answer(infos: dict[SessionId, SessionInfo]) -> None:
+        def reply(infos: dict[SessionId, SessionInfo]) -> Outcome:
             now = self._clocks.running_time()
             heads = self._services.reader().heads_of_client(request.client_id)
             sessions = [
@@ -379,22 +380,20 @@ class SessionDirectory(ThreadedActor):
                 for head in heads
                 if head.state == "open" or request.include_closed
             ]
-            reply = ClientSessions(
+            return ClientSessions(
                 client_id=request.client_id, session_count=len(sessions), sessions=sessions
             )
-            self._answer(message, reply)
 
-        self._gather(
-            [live for live in self._live.values() if live.client_id == request.client_id], answer
-        )
+        mine = [live for live in self._live.values() if live.client_id == request.client_id]
+        self._gather(message, mine, reply)
 
     def _count(self, message: ClientRequest) -> None:
-        def answer(infos: dict[SessionId, SessionInfo]) -> None:
+        def reply(infos: dict[SessionId, SessionInfo]) -> Outcome:
             settings = self._services.settings.current
             counts = self._services.reader().counts(self._clocks.running_time())
             active = sum(info.status == "active" for info in infos.values())
             by_image: dict[str, int] = {str(name): count for name, count in counts.by_image.items()}
-            reply = SessionStatistics(
+            return SessionStatistics(
                 total_sessions=counts.total,
                 active_clients=counts.clients,
                 max_sessions_per_client=settings.max_sessions_per_client,
@@ -408,16 +407,18 @@ class SessionDirectory(ThreadedActor):
                 },
                 sessions_by_image=by_image,
             )
-            self._answer(message, reply)
 
-        self._gather(list(self._live.values()), answer)
+        self._gather(message, list(self._live.values()), reply)
 
     def _gather(
-        self, whom: list[_Live], then: Callable[[dict[SessionId, SessionInfo]], None]
+        self,
+        message: ClientRequest,
+        whom: list[_Live],
+        then: Callable[[dict[SessionId, SessionInfo]], Outcome],
     ) -> None:
         """Ask live sessions to describe themselves; those that die meanwhile are left out."""
         number = next(self._numbers)
-        gathering = _Gathering({live.ref.actor_urn for live in whom}, then)
+        gathering = _Gathering(message, {live.ref.actor_urn for live in whom}, then)
         self._gatherings[number] = gathering
         for live in whom:
             if not post(live.ref, Describe(number)):
@@ -433,7 +434,11 @@ class SessionDirectory(ThreadedActor):
             gathering.infos[info.session_id] = info
         if not gathering.waiting:
             del self._gatherings[number]
-            gathering.then(gathering.infos)
+            try:
+                outcome = gathering.then(gathering.infos)
+            except StoreError as problem:
+                outcome = StorageUnavailable(f"The store cannot be read: {problem}.")
+            self._answer(gathering.message, outcome)
 
     # --- the actors of the sessions
 
@@ -476,7 +481,7 @@ class SessionDirectory(ThreadedActor):
         if live is not None and live.held is not None:
             held, live.held = live.held, None
             for message in held:
-                self._route(message, session_id)
+                self._serve(message)
 
     def _discard(self, message: Discard) -> None:
         """Have a session at rest removed; one with an actor is in use."""

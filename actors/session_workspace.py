@@ -64,6 +64,7 @@ class Job:
     remember: RememberedReply | None = None
     evaluation: Evaluation | None = None
     image: ImageEntry | None = None
+    sent: bool = False
     unstored: tuple[Evaluation, list[str] | None] | None = None
     tag: str = field(default_factory=lambda: f"job-{next(_tags)}")
 
@@ -142,9 +143,14 @@ class SessionWorkspace:
     def image_gone(self, message: ImageGone) -> None:
         """A connection has died: what it was asked is asked of its successor, where it may be."""
         job = self._job
-        if job is None or job.image is None or job.image.ref != message.ref:
-            return
-        self._connection_lost(job, job.image)
+        if job is not None and job.image is not None and job.image.ref == message.ref:
+            self._connection_lost(job, job.image)
+
+    def images_restarted(self) -> None:
+        """All connections have ended; one that is in the table was made since."""
+        job = self._job
+        if job is not None and job.image is not None and not self._is_reachable(job.image):
+            self._connection_lost(job, job.image)
 
     def ask_again(self) -> None:
         """Ask for the outcome now that there may be a new connection."""
@@ -219,7 +225,8 @@ class SessionWorkspace:
         self, job: Job, request: Evaluate, evaluation: Evaluation, image: ImageEntry
     ) -> None:
         call = self._evaluation_call(job, evaluation, timeout=request.timeout)
-        if image.ref is None or not post(image.ref, call):
+        job.sent = self._is_reachable(image) and image.ref is not None and post(image.ref, call)
+        if not job.sent:
             self._evaluated(job, evaluation, _disconnected(image), "")
 
     def _evaluation_call(
@@ -253,15 +260,19 @@ class SessionWorkspace:
         except ImageUnknown as error:
             self._evaluated(job, evaluation, OutcomeUnknown(f"{error} The end is unknown."), "")
             return
-        job.image = image
+        job.image, job.sent = image, True
         call = self._evaluation_call(job, evaluation, recover=True)
         if image.ref is None or not post(image.ref, call):
             self._later(_ASK_AGAIN, AskAgain())
 
+    def _is_reachable(self, image: ImageEntry) -> bool:
+        entries = self.services.image_table.current.entries
+        return any(entry.ref == image.ref for entry in entries)
+
     def _connection_lost(self, job: Job, image: ImageEntry) -> None:
         if isinstance(job.request, Inspect):
             self._end(job, _disconnected(image))
-        elif job.evaluation is not None and job.unstored is None:
+        elif job.sent and job.unstored is None:  # else it finds out when it is to be sent
             self._later(_ASK_AGAIN, AskAgain())
 
     def _evaluated(self, job: Job, evaluation: Evaluation, outcome: Any, epoch: str) -> None:

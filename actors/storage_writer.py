@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 
 from actors.address import Ref, post
+from actors.dispatcher import post_quick
 from actors.messages import (
     Committed,
     Created,
@@ -107,13 +108,17 @@ class StorageWriter(ThreadedActor):
 
     def end(self) -> None:
         """Store what was asked for, and write as many files as there is time for."""
-        self._flush()
-        deadline = self._clocks.monotonic() + 2.0
-        while self._clocks.monotonic() < deadline and self._write_files(float("inf")):
-            pass
-        with self._store.transaction() as writing:
-            self._note(writing)
-        self._store.close()
+        try:
+            self._flush()
+            deadline = self._clocks.monotonic() + 2.0
+            while self._clocks.monotonic() < deadline and self._write_files(float("inf")):
+                pass
+            with self._store.transaction() as writing:
+                self._note(writing)
+        except WriteRefused as refusal:
+            log.error("not_all_was_noted", reason=str(refusal))  # noqa: TRY400 - expected
+        finally:
+            self._store.close()
 
     def abandon(self) -> None:
         """Close the store: what this actor left open in it would lock the successor out."""
@@ -164,8 +169,10 @@ class StorageWriter(ThreadedActor):
             self._disk.waiting = False
         for client_id, session_id in removed:
             self._remove_file(client_id, session_id)
+        # Many answers are worth waking others for, while the next flush is under way.
+        tell = post_quick if len(answers) == 1 else post
         for ref, answer in answers:
-            post(ref, answer)
+            tell(ref, answer)
 
     def _write(
         self,
@@ -180,6 +187,9 @@ class StorageWriter(ThreadedActor):
                     writing.apply(commit)
                 except StaleWriter:
                     answers.append((reply_to, Stale(token)))
+                except Damaged as damage:
+                    error = damaged(commit.session_id, damage)
+                    answers.append((reply_to, Refused(token, error)))
                 else:
                     answers.append((reply_to, Committed(token)))
             case OpenStored(reply_to, session_id):
@@ -212,7 +222,7 @@ class StorageWriter(ThreadedActor):
                     removed.append((opened.head.client_id, session_id))
                     answers.append((reply_to, Discarded(session_id, reason, None)))
             case Touch(session_id, used_at):
-                writing.touch(session_id, used_at)
+                _touch(writing, session_id, used_at)
             case KeepImage(image):
                 writing.put_image(image)
             case ForgetImage(image_id):
@@ -271,6 +281,13 @@ class StorageWriter(ThreadedActor):
             self._files.remove(client_id, session_id)
         except OSError as problem:
             log.error("session_file_not_removed", session=session_id, reason=str(problem))  # noqa: TRY400 - expected
+
+
+def _touch(writing: Transaction, session_id: SessionId, used_at: float) -> None:
+    try:
+        writing.touch(session_id, used_at)
+    except Damaged as damage:
+        log.error("use_not_noted", session=session_id, reason=str(damage))  # noqa: TRY400 - expected
 
 
 def no_session(session_id: str) -> SessionNotFound:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, Final
 
 import pykka
@@ -97,7 +98,11 @@ class _Watched:
 
 
 class Supervisor(pykka.ThreadingActor):
-    """Starts children in order, restarts one for one, stops in reverse order."""
+    """Starts children in order, restarts one for one, stops in reverse order.
+
+    `give_up` is called once at the most, by this actor's thread. `monotonic` is the clock, in
+    seconds, by which deaths are counted and silence is measured.
+    """
 
     def __init__(
         self,
@@ -109,22 +114,28 @@ class Supervisor(pykka.ThreadingActor):
         intensity: Intensity = Intensity(),
         look_every: float = 5.0,
         hang_after: float = 30.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self._specs, self._timer, self._give_up = specs, timer, give_up
+        self._specs, self._timer, self._report, self._now = specs, timer, give_up, monotonic
         self._longest_turn, self._intensity = longest_turn, intensity
         self._look_every, self._hang_after = look_every, hang_after
         self._children: dict[str, _Child] = {}
         self._watched: dict[str, _Watched] = {}
         self._looked_at = 0.0
+        self._gave_up = False
 
     def on_start(self) -> None:
-        """Start all children."""
-        for spec in self._specs:
-            ref = spec.start(self.actor_ref)
-            self._children[spec.address.name] = _Child(spec, ref)
-            self._begin(spec, ref)
-        self._looked_at = time.monotonic()
+        """Start all children; those that were started are stopped where one cannot be."""
+        try:
+            for spec in self._specs:
+                ref = spec.start(self.actor_ref)
+                self._children[spec.address.name] = _Child(spec, ref)
+                self._begin(spec, ref)
+        except Exception as error:
+            self._fail(error)
+            raise
+        self._looked_at = self._now()
         self._timer.after(self._look_every, self._tell_self, _Look())
 
     def on_receive(self, message: Any) -> None:
@@ -153,6 +164,24 @@ class Supervisor(pykka.ThreadingActor):
             except pykka.Timeout:
                 log.warning("actor_did_not_stop", actor=child.spec.address.name)
 
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,  # noqa: ARG002 - pykka's signature
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,  # noqa: ARG002
+    ) -> None:
+        """End the process: nobody would restart a child any more."""
+        self._fail(exception_value)
+
+    def _fail(self, cause: BaseException | None) -> None:
+        self._give_up(GivenUp("supervisor", cause))
+        self.on_stop()
+
+    def _give_up(self, given_up: GivenUp) -> None:
+        if not self._gave_up:
+            self._gave_up = True
+            self._report(given_up)
+
     def _tell_self(self, message: Any) -> None:
         post(self.actor_ref, message)
 
@@ -162,7 +191,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def _ended(self, child: _Child, cause: BaseException | None) -> None:
         name = child.spec.address.name
-        now = time.monotonic()
+        now = self._now()
         child.deaths.append(now)
         while child.deaths[0] <= now - self._intensity.period:
             child.deaths.popleft()
@@ -174,7 +203,11 @@ class Supervisor(pykka.ThreadingActor):
         self._timer.after(backoff, self._tell_self, _StartAgain(name))
 
     def _restart(self, child: _Child) -> None:
-        child.ref = child.spec.start(self.actor_ref)
+        try:
+            child.ref = child.spec.start(self.actor_ref)
+        except Exception as error:  # noqa: BLE001 - what it needs may be there again later
+            self._ended(child, error)
+            return
         self._begin(child.spec, child.ref)
         log.warning("actor_restarted", actor=child.spec.address.name)
         for other in self._children.values():
@@ -186,7 +219,7 @@ class Supervisor(pykka.ThreadingActor):
         Time counts at most twice the interval a look: while the process is stopped or the machine
         sleeps, no actor could have answered.
         """
-        now = time.monotonic()
+        now = self._now()
         passed = min(now - self._looked_at, 2 * self._look_every)
         self._looked_at = now
         for watched in self._watched.values():
@@ -195,6 +228,7 @@ class Supervisor(pykka.ThreadingActor):
                 if watched.silent >= self._hang_after:
                     self._give_up(GivenUp(watched.name, None, hung=True))
             watched.asked = post(watched.ref, AreYouThere(self.actor_ref))
+        self._watched = {urn: watched for urn, watched in self._watched.items() if watched.asked}
         name, turn = self._longest_turn()
         if turn >= self._hang_after + self._look_every and passed < 2 * self._look_every:
             self._give_up(GivenUp(name, None, hung=True))
