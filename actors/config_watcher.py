@@ -25,6 +25,10 @@ from actors.supervised import ThreadedActor
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY: Final = 30.0
+_SETTLED_AFTER: Final = 0.1
+"""Seconds without a change after which a file counts as written."""
+
+_FileState = tuple[int, int, int]
 
 LoadSettings = Callable[[], Settings]
 """Reads the settings again; raises ValueError with a message for people where they are wrong."""
@@ -62,7 +66,8 @@ class ConfigWatcher(ThreadedActor):
         super().__init__(parent)
         self._services, self._path, self._load = services, path, load
         self._observer: Any = None
-        self._seen: tuple[int, int] | None = None
+        self._seen: _FileState | None = None
+        self._changing: tuple[_FileState | None, float] = (None, 0.0)
 
     def begin(self) -> None:
         """Watch the file, where there is one to watch; it may have changed since it was read."""
@@ -88,11 +93,29 @@ class ConfigWatcher(ThreadedActor):
         """Read the settings when they may have changed."""
         match message:
             case _LookAtFile():
-                if (state := self._state_of_file()) != self._seen:
-                    self._seen = state
-                    self._reload()
+                self._look_at_file()
             case Reload():
                 self._reload()
+
+    def _look_at_file(self) -> None:
+        """Read the file when it has changed and is not being written any more.
+
+        A file that is half written may well be read without an error, and let everybody in.
+        """
+        state, now = self._state_of_file(), self._services.clocks.monotonic()
+        if state == self._seen:
+            return
+        changed, since = self._changing
+        if state == changed and now - since >= _SETTLED_AFTER:
+            self._seen = state
+            self._reload()
+            return
+        if state != changed:
+            self._changing = (state, now)
+        self._services.timer.after(_SETTLED_AFTER, self._look_again, _LookAtFile())
+
+    def _look_again(self, message: _LookAtFile) -> None:
+        post(self.actor_ref, message)
 
     def _reload(self) -> None:
         old = self._services.settings.current
@@ -113,12 +136,12 @@ class ConfigWatcher(ThreadedActor):
             self._services.settings.publish(msgspec.structs.replace(old, **changes))
             log.info("settings_reloaded", settings=sorted(taken))
 
-    def _state_of_file(self) -> tuple[int, int] | None:
+    def _state_of_file(self) -> _FileState | None:
         try:
             status = self._path.stat() if self._path else None
         except OSError:
             return None
-        return status and (status.st_mtime_ns, status.st_ino)
+        return status and (status.st_mtime_ns, status.st_ino, status.st_size)
 
     def _look_later(self) -> None:
         ref = self.actor_ref

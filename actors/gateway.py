@@ -126,6 +126,8 @@ class Gateway(SocketActor):
 
     def begin(self) -> None:
         """Open the door, or go on with that of a predecessor."""
+        # Requests come from now on, maybe before the supervisor has noted who is reached here.
+        self._services.gateway.assign(self.actor_ref)
         if not self._door.sockets:
             self._door.open(self._services.settings.current.bind)
         for router in self._door.sockets:

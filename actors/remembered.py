@@ -15,7 +15,12 @@ _DIGEST_BYTES = 16
 def digest_of(request: Request) -> bytes:
     """A digest of all that REQUEST asks, its id apart."""
     digest = blake2b(request.command().encode(), digest_size=_DIGEST_BYTES)
-    digest.update(msgspec.msgpack.encode(request))
+    for value in msgspec.structs.astuple(request):
+        if isinstance(value, bytes):  # hashed as it is: it may be long, and Python's lock is free
+            digest.update(b"%d:" % len(value))
+            digest.update(value)
+        else:
+            digest.update(msgspec.msgpack.encode(value))
     return digest.digest()
 
 

@@ -128,8 +128,14 @@ class StorageWriter(ThreadedActor):
         if store is not None:
             store.close()
 
+    def on_receive(self, message: Any) -> None:
+        """Handle a message, whichever it is; write when nothing more waits, or enough has."""
+        super().on_receive(message)
+        if self._batch and (self.actor_inbox.empty() or len(self._batch) >= _BATCH):
+            self._flush()
+
     def handle(self, message: Any) -> None:
-        """Gather writes; write when nothing more waits, or enough has gathered."""
+        """Gather writes."""
         match message:
             case _LookAtFiles():
                 self._flush()
@@ -139,8 +145,6 @@ class StorageWriter(ThreadedActor):
                 self._file_soon[session_id] = None
             case _:
                 self._batch.append(message)
-        if self._batch and (self.actor_inbox.empty() or len(self._batch) >= _BATCH):
-            self._flush()
 
     # --- the log
 

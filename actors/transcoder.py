@@ -24,6 +24,8 @@ from protocol.dialects import decode_request
 log = structlog.get_logger(__name__)
 
 _LENGTH: Final = struct.Struct(">Q")
+_DECODE: Final = b"d"
+_ENCODE: Final = b"e"
 
 
 class Transcoder(ThreadedActor):
@@ -40,9 +42,9 @@ class Transcoder(ThreadedActor):
         """Have a body decoded or encoded; where the child dies, this actor does too."""
         match message:
             case DecodeBody(key, body):
-                self._gateway.tell(BodyDecoded(key, self._ask(("decode", body))))
+                self._gateway.tell(BodyDecoded(key, self._ask(_DECODE, body)))
             case EncodeBody(key, body):
-                self._gateway.tell(BodyEncoded(key, self._ask(("encode", body))))
+                self._gateway.tell(BodyEncoded(key, self._ask(_ENCODE, body)))
 
     def end(self) -> None:
         """End the child process."""
@@ -54,11 +56,12 @@ class Transcoder(ThreadedActor):
         """End the child process, where it has not ended already."""
         self.end()
 
-    def _ask(self, task: tuple[str, bytes]) -> Any:
+    def _ask(self, task: bytes, body: bytes) -> Any:
         if self._child is None:
             # Started for the first large body: most backends never see one.
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "actors.transcoder"],
+                # -P: not what happens to be called `actors` in the current directory
+                [sys.executable, "-P", "-m", "actors.transcoder"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # a terminal's Ctrl-C is for the backend to handle
@@ -66,7 +69,8 @@ class Transcoder(ThreadedActor):
         child_in, child_out = self._child.stdin, self._child.stdout
         if child_in is None or child_out is None:
             raise RuntimeError("the child was started with pipes")
-        _write(child_in, pickle.dumps(task))
+        child_in.write(task)
+        _write(child_in, body)
         return pickle.loads(_read(child_out))  # noqa: S301 - from our own child
 
 
@@ -93,10 +97,10 @@ def main() -> None:
     source, target = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
-            task, body = pickle.loads(_read(source))  # noqa: S301 - from our own parent
+            task, body = _exactly(source, len(_DECODE)), _read(source)
         except EOFError:
             return
-        result = decode_request(body) if task == "decode" else json_to_cbor(body)
+        result = decode_request(body) if task == _DECODE else json_to_cbor(body)
         _write(target, pickle.dumps(result))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import (
     Annotated,
     Any,
@@ -51,6 +52,11 @@ Address = Annotated[
 PrintString = Annotated[str, Meta(max_length=1000)]
 
 
+@cache
+def _in_snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What all requests have in common."""
 
@@ -68,7 +74,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def command(cls) -> str:
         """The name in the command dialect."""
-        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        return _in_snake_case(cls.__name__)
 
 
 class SessionRequest(Request, frozen=True, kw_only=True):
