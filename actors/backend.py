@@ -24,6 +24,7 @@ from actors.dispatcher import Dispatcher
 from actors.front_door import CannotBind, FrontDoor
 from actors.gateway import Drain, Gateway
 from actors.image_directory import ImageDirectory
+from actors.image_table import ImageTable
 from actors.janitor import Janitor
 from actors.published import Published
 from actors.services import Services
@@ -98,6 +99,8 @@ class Backend:
             context=self._context,
             store=Published(store),
         )
+        # Before any session asks how something ended in an image that is not connected yet.
+        self._services.image_table.publish(ImageTable.known(store.images()))
         self._door = FrontDoor(self._context)
         self._tree = Supervisor.start(
             self._specs(),

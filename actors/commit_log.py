@@ -155,7 +155,10 @@ class CommitLog:
     def _take_over(self, fence: int, stored: int) -> None:
         """Go on after commit number STORED."""
         done = [entry for entry in self._under_way if entry.number <= stored]
-        self._under_way = self._under_way[len(done) :]
+        # New tokens, because answers to what was sent before may still come: they mean nothing now.
+        self._under_way = [
+            replace(entry, token=next(self._tokens)) for entry in self._under_way[len(done) :]
+        ]
         if self._under_way and self._under_way[0].number != stored + 1:
             raise AnotherWriter(self._session_id)
         self._fence, self._held = fence, False

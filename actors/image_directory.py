@@ -58,7 +58,8 @@ class _Image:
     ping: ImagePing | None = None
     health: ImageHealth = field(default_factory=ImageHealth)
     known: bool = False
-    waiting: ClientRequest | None = None
+    waiting: list[ClientRequest] = field(default_factory=list)
+    """Clients who asked for it and wait for its first word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,9 @@ class ImageDirectory(ThreadedActor):
 
     def _connect(self, message: ClientRequest, address: str, name: str | None) -> None:
         for image in self._images.values():
+            if image.address == address and image.waiting:
+                image.waiting.append(message)
+                return
             if image.address == address:
                 if image.health.status == "Connected":
                     self._answer(message, self._status(image))
@@ -169,7 +173,7 @@ class ImageDirectory(ThreadedActor):
         if name is not None and any(image.name == name for image in self._images.values()):
             raise InvalidParameter(f"`name` is {name!r}, which another image has already.")
         image = self._add(_generated_id(), name or "", address, known=False)
-        image.waiting = message
+        image.waiting.append(message)
         ref, urn = self.actor_ref, image.ref.actor_urn
         self._services.timer.after(_CONNECT_WITHIN, lambda what: post(ref, what), _GiveUp(urn))
 
@@ -181,17 +185,17 @@ class ImageDirectory(ThreadedActor):
 
     def _give_up(self, urn: str) -> None:
         image = self._images.get(urn)
-        if image is None or image.waiting is None:
+        if image is None or not image.waiting:
             return
-        message, image.waiting = image.waiting, None
         self._remove(image)
-        self._answer(
-            message,
-            ImageDisconnected(
-                f"Nothing at {image.address} answered as an image within {_CONNECT_WITHIN:.0f} s; "
-                "it was not added."
-            ),
-        )
+        for message in image.waiting:
+            self._answer(
+                message,
+                ImageDisconnected(
+                    f"Nothing at {image.address} answered as an image within "
+                    f"{_CONNECT_WITHIN:.0f} s; it was not added."
+                ),
+            )
 
     # --- what connections report
 
@@ -227,10 +231,11 @@ class ImageDirectory(ThreadedActor):
             self._keep(image)
         elif twin is not None:
             self._keep(image)
-        if image.waiting is not None:
-            message, image.waiting = image.waiting, None
+        if image.waiting:
+            waiting, image.waiting = image.waiting, []
             self._publish()  # whoever is answered may use it at once
-            self._serve(message)  # now that it is connected
+            for message in waiting:
+                self._serve(message)
 
     def _keep(self, image: _Image) -> None:
         record = ImageRecord(image_id=image.image_id, address=image.address, name=image.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from actors.address import Ref
 from protocol.errors import ImageUnknown, excerpt
 from protocol.ids import ImageId
 from protocol.replies import ConnectionStatus
+from storage.document import ImageRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,16 @@ class ImageTable:
     """All images, in the order in which they were added."""
 
     entries: tuple[ImageEntry, ...] = ()
+
+    @classmethod
+    def known(cls, records: Iterable[ImageRecord]) -> ImageTable:
+        """The images that were known when a service ended; nobody is connected to them yet."""
+        return cls(
+            tuple(
+                ImageEntry(image_id=record.image_id, name=record.name, address=record.address)
+                for record in records
+            )
+        )
 
     def find(self, wanted: str | None) -> ImageEntry:
         """The image of this id or unique name; without one the first that is connected.

@@ -120,6 +120,13 @@ class StaysAwake:
     ref: Ref
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A session is deleted; its actor is about to end and tells its directory before its client."""
+
+    session_id: SessionId
+
+
 # --- gathering
 
 

@@ -33,6 +33,7 @@ from actors.messages import (
     OpenFailed,
     Outcome,
     Refused,
+    Removed,
     Rest,
     Restarted,
     Stale,
@@ -389,6 +390,7 @@ class Session(DispatchedActor):
 
         def done(state: SessionState) -> None:
             self._close_workspace(state.head)
+            self._services.sessions.tell(Removed(self._session_id))
             self._done(message, keys, SessionDeleted(session_id=self._session_id))
             self.stop()
 

@@ -22,6 +22,7 @@ from actors.messages import (
     DiscardStored,
     ImageGone,
     Outcome,
+    Removed,
     Rest,
     Restarted,
     Routed,
@@ -83,6 +84,7 @@ class _Live:
     client_id: ClientId
     ref: Ref
     held: list[ClientRequest] | None = None
+    removed: bool = False
     reopened: float | None = None
     """When the session ended that is opened again: until that is stored, it counts as open."""
 
@@ -122,6 +124,9 @@ class SessionDirectory(ThreadedActor):
                 self._let_rest(session_id, message)
             case StaysAwake(session_id, _):
                 self._stays_awake(session_id)
+            case Removed(session_id):
+                if live := self._live.get(session_id):
+                    live.removed = True
             case Described(gathering, ref, info):
                 self._described(gathering, ref.actor_urn, info)
             case Restarted() | ImageGone():
@@ -349,7 +354,7 @@ class SessionDirectory(ThreadedActor):
         live = {
             session_id
             for session_id, session in self._live.items()
-            if session.client_id == client_id
+            if session.client_id == client_id and not session.removed
         }
         open_stored = {
             session_id

@@ -39,6 +39,7 @@ from actors.services import Services
 from actors.supervised import ThreadedActor
 from protocol.errors import SessionDamaged, SessionNotFound, StorageUnavailable, excerpt
 from protocol.ids import ClientId, SessionId
+from storage.document import Change
 from storage.session_file import SessionFiles
 from storage.store import Damaged, StaleWriter, Store, StoreError, Transaction, WriteRefused
 
@@ -204,7 +205,7 @@ class StorageWriter(ThreadedActor):
                 except Damaged as damage:
                     answers.append((reply_to, OpenFailed(damaged(session_id, damage))))
             case CreateStored(reply_to, token, change):
-                answers.append((reply_to, Created(token, writing.create_session(change))))
+                answers.append((reply_to, _created(writing, token, change)))
             case DeleteStored(reply_to, token, client_id, session_id, fence, reply):
                 try:
                     writing.delete_session(session_id, fence)
@@ -285,6 +286,13 @@ class StorageWriter(ThreadedActor):
             self._files.remove(client_id, session_id)
         except OSError as problem:
             log.error("session_file_not_removed", session=session_id, reason=str(problem))  # noqa: TRY400 - expected
+
+
+def _created(writing: Transaction, token: int, change: Change) -> Created | Stale:
+    try:
+        return Created(token, writing.create_session(change))
+    except StaleWriter:  # asked for twice, around the death of a predecessor
+        return Stale(token)
 
 
 def _touch(writing: Transaction, session_id: SessionId, used_at: float) -> None:

@@ -1,0 +1,153 @@
+"""The writer inside a running service, when the disk or the database is in trouble."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage import failpoints
+from tests.support.backend import RunningBackend, running_backend
+from tests.support.waiting import DEADLINE, eventually
+from tests.support.wire import Wire, result_of, unique_id
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[RunningBackend]:
+    with running_backend(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def wire(backend: RunningBackend) -> Iterator[Wire]:
+    with backend.client() as client:
+        yield client
+
+
+def revision(wire: Wire, session: str) -> int:
+    found: int = wire.do("get_session_info", session_id=session)["revision"]
+    return found
+
+
+def test_a_full_disk_refuses_changes_while_reads_go_on_and_mends_by_itself(wire: Wire) -> None:
+    session = wire.new_session()
+    request = unique_id()
+    failpoints.arm("store.commit.before", "raise", "ENOSPC", times=1000)
+    update = {"session_id": session, "state_data": {"a": 1}}
+    refusal = wire.fail_as(request, "update_session_state", **update)
+    assert refusal.code == "storage_unavailable"
+    assert revision(wire, session) == 1
+    assert wire.fail("create_session", client_id="another").code == "storage_unavailable"
+    failpoints.disarm_all()
+    assert wire.do_as(request, "update_session_state", **update)["revision"] == 2
+    wire.new_session()
+
+
+def test_changes_that_were_made_on_top_of_a_refused_one_are_refused_with_it(
+    backend: RunningBackend,
+) -> None:
+    with backend.client(dealer=True) as wire:
+        session = wire.new_session()
+        failpoints.arm("store.commit.before", "raise", "ENOSPC", times=3)
+        requests = [
+            wire.send("update_session_state", session_id=session, state_data={"number": number})
+            for number in range(200)
+        ]
+        replies = [wire.receive(request) for request in requests]
+        done = [result_of(reply) for reply in replies if reply["status"] == "success"]
+        assert len(done) < 200
+        assert [result["revision"] for result in done] == list(range(2, 2 + len(done)))
+        failpoints.disarm_all()
+        last = wire.do("update_session_state", session_id=session, state_data={"last": 1})
+        assert last["revision"] == 2 + len(done)
+
+
+@pytest.mark.parametrize("place", ["store.commit.before", "store.commit.after"])
+def test_a_flush_whose_end_is_unknown_is_found_out_by_the_next_writer_before_it_is_answered(
+    wire: Wire, place: str
+) -> None:
+    session = wire.new_session()
+    failpoints.arm(place, "raise", "EIO")
+    result = wire.do("update_session_state", session_id=session, state_data={"a": 1})
+    assert (result["revision"], result["session_state"]) == (2, {"a": 1})
+    assert revision(wire, session) == 2
+
+
+def test_a_session_whose_creation_ended_unknown_is_created_once(wire: Wire) -> None:
+    for place in ("store.commit.before", "store.commit.after"):
+        failpoints.arm(place, "raise", "EIO")
+        wire.do("create_session", client_id=place)
+        assert wire.do("list_client_sessions", client_id=place)["session_count"] == 1
+
+
+def test_a_removal_whose_end_was_unknown_is_done_once(wire: Wire) -> None:
+    for place in ("store.commit.before", "store.commit.after"):
+        session = wire.new_session()
+        failpoints.arm(place, "raise", "EIO")
+        wire.do_as(unique_id(), "delete_session", session_id=session)
+        assert wire.fail("get_session_info", session_id=session).code == "session_not_found"
+
+
+def test_one_damaged_session_disturbs_no_other(
+    backend: RunningBackend, wire: Wire, tmp_path: Path
+) -> None:
+    damaged, sound = wire.new_session(), wire.new_session()
+    with sqlite3.connect(tmp_path / "stui.db", timeout=DEADLINE) as database:
+        database.execute("UPDATE sessions SET head = x'00' WHERE session_id = ?", (damaged,))
+    database.close()
+    failpoints.arm("writer.start", "raise", "the writer must not even die of it", times=1000)
+
+    with backend.client() as other:
+        eventually(
+            lambda: (
+                other.fail("update_session_state", session_id=damaged, state_data={}).code
+                == "session_damaged"
+            )
+        )
+        done = other.do("update_session_state", session_id=sound, state_data={"a": 1})
+    assert done["revision"] == 2
+    assert not failpoints.wait_for_hit("writer.start", 0)
+
+
+def test_a_disk_that_is_full_when_the_service_stops_does_not_keep_the_store_open(
+    tmp_path: Path,
+) -> None:
+    with running_backend(tmp_path) as backend:
+        with backend.client() as wire:
+            session = wire.new_session()
+        failpoints.arm("store.commit.before", "raise", "ENOSPC", times=1000)
+        backend.stop()
+        failpoints.disarm_all()
+        backend.start()
+        with backend.client() as wire:
+            assert revision(wire, session) == 1
+
+
+def test_nobody_else_dies_while_there_is_no_store_to_read(backend: RunningBackend) -> None:
+    with backend.client(dealer=True) as wire:
+        session = wire.new_session("somebody")
+        for other in ("gateway", "images", "sessions", "session"):
+            failpoints.arm(f"{other}.start", "raise", "this must not be needed")
+        failpoints.arm("writer.start", "raise", times=4)
+        failpoints.arm("writer.receive", "raise")
+        codes: set[object] = set()
+        wire.send("update_session_state", session_id=session, state_data={})
+
+        def is_over() -> bool:
+            asked = [
+                wire.send("list_images"),
+                wire.send("list_client_sessions", client_id="somebody"),
+                wire.send("get_session_statistics"),
+                wire.send("get_session_info", session_id=session),
+                wire.send("list_classes", session_id=session),
+            ]
+            codes.update(wire.receive(each).get("error_code") for each in asked)
+            return failpoints.wait_for_hit("writer.start", 0, count=4)
+
+        eventually(is_over)
+        assert "storage_unavailable" in codes
+        assert codes <= {None, "storage_unavailable", "session_restarted", "image_unknown"}
+        for other in ("gateway", "images", "sessions", "session"):
+            assert not failpoints.wait_for_hit(f"{other}.start", 0), f"the {other} has died"
