@@ -42,7 +42,7 @@ from storage.store import StoreError
 
 log = structlog.get_logger(__name__)
 
-_CONNECT_WITHIN: Final = 5.0
+_CONNECT_WITHIN: Final = 3.0
 _RESTART_AFTER: Final = 0.1
 _CONNECTIONS_STOP_WITHIN: Final = 0.5
 
