@@ -16,6 +16,7 @@ from storage.durable import sync_directory
 from storage.failpoints import hit
 from storage.migrations import check_file, migrate
 from storage.open_report import examine
+from storage.recent_heads import RecentHeads
 from storage.session_file import SessionFiles
 from storage.sqlite_connection import Readers, connect, explained
 from storage.sqlite_reads import SqliteReads
@@ -54,6 +55,7 @@ class SqliteStore(SqliteReads):
         self._wall_clock = wall_clock
         self._unusable: StoreError | None = None
         self._mark_failed = False
+        self._recent = RecentHeads()
         self._readers = Readers(path)
         check_file(path)
         try:
@@ -86,7 +88,7 @@ class SqliteStore(SqliteReads):
             hit("store.begin")
             self._writer.execute("BEGIN IMMEDIATE")
             changes = self._writer.total_changes
-            yield SqliteTransaction(self._writer, number, self._wall_clock)
+            yield SqliteTransaction(self._writer, number, self._wall_clock, self._recent)
             if self._writer.total_changes == changes:
                 self._writer.execute("ROLLBACK")
                 return
@@ -146,6 +148,7 @@ class SqliteStore(SqliteReads):
 
     def _roll_back(self) -> bool:
         """Whether the writer is out of any transaction; if not, nothing can be used any more."""
+        self._recent.clear()
         try:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")

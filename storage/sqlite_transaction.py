@@ -12,6 +12,7 @@ from collections.abc import Callable
 from protocol.ids import ImageId, SessionId
 from storage.document import Change, Evaluation, ImageRecord, RememberedReply
 from storage.failpoints import hit
+from storage.recent_heads import RecentHead, RecentHeads
 from storage.sealed import seal
 from storage.sqlite_rows import (
     RUNNING_TIME,
@@ -37,11 +38,16 @@ class SqliteTransaction:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, number: int, wall_clock: Callable[[], float]
+        self,
+        connection: sqlite3.Connection,
+        number: int,
+        wall_clock: Callable[[], float],
+        recent: RecentHeads,
     ) -> None:
         self._connection = connection
         self._number = number
         self._wall_clock = wall_clock
+        self._recent = recent
 
     def create_session(self, change: Change) -> int:
         """Store a new session, as commit 1, and return its fence."""
@@ -81,6 +87,7 @@ class SqliteTransaction:
         contents = sections(self._connection, session_id, stored)
         running = self._running(session_id, stored)
         fence = self._fence_after(row.fence)
+        self._recent.forget(session_id)
         self._connection.execute(
             "UPDATE sessions SET fence = ? WHERE session_id = ?", (fence, session_id)
         )
@@ -97,24 +104,21 @@ class SqliteTransaction:
         """Store a change; raise `StaleWriter` for a wrong fence or number."""
         hit("store.apply.before")
         session_id, number, head = commit.session_id, commit.number, commit.change.head
-        row = session_row(self._connection, session_id)
-        if row is None or row.fence != commit.fence or row.number + 1 != number:
-            raise StaleWriter(_stale(commit, row))
-        previous = row.stored()
-        if (head.session_id, head.client_id) != (session_id, row.client_id):
+        before = self._recent.before(session_id, commit.fence, number) or self._before(commit)
+        if (head.session_id, head.client_id) != (session_id, before.stored.head.client_id):
             raise ValueError(f"A commit of {session_id} cannot change whose session it is.")
-        used_at = max(row.used_at, head.used_at)
-        dirty_since = self._wall_clock() if row.dirty_since is None else row.dirty_since
+        stored = _following(before.stored, commit.change, number)
+        used_at = max(before.used_at, head.used_at)
         written = self._connection.execute(
             "UPDATE sessions SET number = ?, head = ?, used_at = ?, used_check = ?,"
             " dirty_since = ?, state = ?, image_id = ?, timeout = ?, ended_at = ?"
             " WHERE session_id = ? AND fence = ? AND number = ?",
             (
                 number,
-                _following(previous, commit.change, number).sealed(number),
+                stored.sealed(number),
                 used_at,
                 used_check(session_id, used_at),
-                dirty_since,
+                before.dirty_since,
                 head.state,
                 head.image_id,
                 head.timeout,
@@ -125,12 +129,25 @@ class SqliteTransaction:
             ),
         )
         if written.rowcount != 1:
-            raise StaleWriter(_stale(commit, row))
+            self._recent.forget(session_id)
+            raise StaleWriter(_stale(commit, session_row(self._connection, session_id)))
         self._write_parts(session_id, commit.change, number)
+        after = RecentHead(commit.fence, number, used_at, before.dirty_since, stored)
+        self._recent.put(session_id, after)
         hit("store.apply.after")
+
+    def _before(self, commit: Commit) -> RecentHead:
+        """What the row says that COMMIT follows; raises `StaleWriter` where it does not."""
+        row = session_row(self._connection, commit.session_id)
+        if row is None or row.fence != commit.fence or row.number + 1 != commit.number:
+            raise StaleWriter(_stale(commit, row))
+        stored = row.stored()
+        dirty_since = self._wall_clock() if row.dirty_since is None else row.dirty_since
+        return RecentHead(row.fence, row.number, row.used_at, dirty_since, stored)
 
     def delete_session(self, session_id: SessionId, fence: int) -> None:
         """Remove all of a session; raise `StaleWriter` for a wrong fence."""
+        self._recent.forget(session_id)
         deleted = self._connection.execute(
             "DELETE FROM sessions WHERE session_id = ? AND fence = ?", (session_id, fence)
         )
@@ -154,6 +171,7 @@ class SqliteTransaction:
         row = session_row(self._connection, session_id)
         if row is None:
             return
+        self._recent.forget(session_id)
         latest = max(row.stored().head.used_at, used_at)
         self._connection.execute(
             "UPDATE sessions SET used_at = ?, used_check = ? WHERE session_id = ?",
@@ -162,6 +180,7 @@ class SqliteTransaction:
 
     def mark_filed(self, session_id: SessionId, number: int) -> None:
         """Note that the session's file holds commit NUMBER."""
+        self._recent.forget(session_id)
         # What changed while the file was written counts as changed now.
         self._connection.execute(
             "UPDATE sessions SET filed = ?1, dirty_since = CASE WHEN number > ?1 THEN ?2 END"
