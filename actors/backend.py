@@ -37,7 +37,7 @@ from actors.transcoder import Transcoder
 from storage.data_directory import DataDirectory
 from storage.session_file import SessionFiles
 from storage.sqlite_store import SqliteStore
-from storage.store import CannotOpen
+from storage.store import CannotOpen, Damaged
 
 log = structlog.get_logger(__name__)
 
@@ -82,18 +82,15 @@ class Backend:
     def start(self) -> None:
         """Open the store, start the tree, bind."""
         sys.setswitchinterval(_SWITCH_INTERVAL)
-        try:
-            self._directory = DataDirectory(self._settings.data_dir)
-            store = self._open_store()
-        except CannotOpen as problem:
-            raise CannotStart(str(problem)) from None
+        store = self._open_data()
+        self._clocks = Clocks(store.running_time())
         self._timer = Timer()
         self._timer.start()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._context.max_sockets = 8192
         self._services = Services(
             settings=Published(self._settings),
-            clocks=Clocks(store.running_time()),
+            clocks=self._clocks,
             timer=self._timer,
             dispatcher=Dispatcher(self._settings.session_threads),
             context=self._context,
@@ -174,8 +171,20 @@ class Backend:
             ),
         )
 
+    def _open_data(self) -> SqliteStore:
+        try:
+            self._directory = DataDirectory(self._settings.data_dir)
+        except CannotOpen as problem:
+            raise CannotStart(str(problem)) from None
+        try:
+            return self._open_store()
+        except (CannotOpen, Damaged) as problem:
+            self._directory.close()
+            raise CannotStart(str(problem)) from None
+
     def _open_store(self) -> SqliteStore:
-        return SqliteStore(self._directory.database, SessionFiles(self._directory.sessions))
+        files = SessionFiles(self._directory.sessions)
+        return SqliteStore(self._directory.database, files, lambda: self._clocks.running_time())
 
     def _give_up(self, given_up: GivenUp) -> None:
         """Called by the supervisor's thread."""

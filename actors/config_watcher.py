@@ -72,12 +72,21 @@ class ConfigWatcher(ThreadedActor):
     def begin(self) -> None:
         """Watch the file, where there is one to watch; it may have changed since it was read."""
         if self._path is not None:
-            self._observer = Observer()
-            self._observer.schedule(_Handler(self._path, self.actor_ref), str(self._path.parent))
-            self._observer.start()
+            self._observe(self._path)
             self._seen = self._state_of_file()
             self._look_later()
         self._reload()
+
+    def _observe(self, path: Path) -> None:
+        """Be told of changes at once; where the system cannot, the slow look has to do."""
+        observer = Observer()
+        observer.schedule(_Handler(path, self.actor_ref), str(path.parent))
+        try:
+            observer.start()
+        except OSError as problem:  # no watches left, or no such folder
+            log.warning("settings_not_watched", path=str(path), reason=str(problem))
+        else:
+            self._observer = observer
 
     def end(self) -> None:
         """Watch no more."""

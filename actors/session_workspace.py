@@ -84,6 +84,7 @@ class SessionWorkspace:
     ended: Callable[[Job], None]
     _job: Job | None = None
     _waiting: deque[Job] = field(default_factory=deque)
+    _interrupts: list[Key] = field(default_factory=list)
 
     @property
     def idle(self) -> bool:
@@ -121,16 +122,22 @@ class SessionWorkspace:
             self.answer([request.key], InterruptResult(interrupted=False))
             return
         call = ImageCall(
-            reply_to=self.services.gateway,
+            reply_to=self.owner,
             tag=request.key,
             command="interrupt",
             parameters={"request": job.evaluation.request},
         )
-        if job.image.ref is None or not post(job.image.ref, call):
+        if job.image.ref is not None and post(job.image.ref, call):
+            self._interrupts.append(request.key)
+        else:
             self.answer([request.key], _disconnected(job.image))
 
     def image_answered(self, message: ImageAnswer) -> None:
         """Take the image's answer to the job that runs; answers to others come too late."""
+        if message.tag in self._interrupts:
+            self._interrupts.remove(message.tag)
+            self.answer([message.tag], message.outcome)
+            return
         job = self._job
         if job is None or message.tag != job.tag or job.unstored is not None:
             return
@@ -270,6 +277,8 @@ class SessionWorkspace:
         return any(entry.ref == image.ref for entry in entries)
 
     def _connection_lost(self, job: Job, image: ImageEntry) -> None:
+        self.answer(self._interrupts, _disconnected(image))
+        self._interrupts.clear()
         if isinstance(job.request, Inspect):
             self._end(job, _disconnected(image))
         elif job.sent and job.unstored is None:  # else it finds out when it is to be sent

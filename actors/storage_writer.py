@@ -48,7 +48,11 @@ log = structlog.get_logger(__name__)
 _BATCH: Final = 256
 """Messages in one transaction at the most: bounds how long the first of them waits."""
 _FILES_EVERY: Final = 1.0
+_FILES_AGAIN: Final = 0.05
+"""Seconds to the next look where there were more files than one look had time for."""
 _FILES_AT_ONCE: Final = 4
+_FILES_FOR: Final = 0.2
+"""Seconds of one look that go to files at the most, and only while nobody waits for the log."""
 _NOTE_TIME_EVERY: Final = 5.0
 
 _Write = (
@@ -140,8 +144,8 @@ class StorageWriter(ThreadedActor):
         match message:
             case _LookAtFiles():
                 self._flush()
-                self._write_files(self._clocks.wall() - self._services.settings.current.file_after)
-                self._look_later()
+                more = self._write_due_files()
+                self._look_later(_FILES_AGAIN if more else _FILES_EVERY)
             case FileNow(session_id):
                 self._file_soon[session_id] = None
             case _:
@@ -252,6 +256,15 @@ class StorageWriter(ThreadedActor):
     def _look_later(self, seconds: float = _FILES_EVERY) -> None:
         ref = self.actor_ref
         self._services.timer.after(seconds, lambda message: post(ref, message), _LookAtFiles())
+
+    def _write_due_files(self) -> bool:
+        """Write files for a while; whether more are due."""
+        until = self._clocks.monotonic() + _FILES_FOR
+        changed_before = self._clocks.running_time() - self._services.settings.current.file_after
+        while written := self._write_files(changed_before):
+            if not self.actor_inbox.empty() or self._clocks.monotonic() > until:
+                break
+        return written
 
     def _write_files(self, changed_before: float) -> bool:
         """Write a few files that are due; whether one was written.

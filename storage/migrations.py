@@ -21,7 +21,7 @@ APPLICATION: Final = 0x53545549
 
 # `sessions`: client_id, state, image_id, timeout and ended_at repeat what is in the sealed head, to
 # be searched; used_at may be later than the head's and has a checksum of its own, used_check.
-# dirty_since is the wall-clock time of the first change that the session's file lacks.
+# dirty_since is the time, by the store's clock, of the first change that the session's file lacks.
 # `written` is the number of the commit that a row was last written with.
 MIGRATIONS: Final[Sequence[Migration]] = (
     (

@@ -122,7 +122,7 @@ class SqliteReads(ABC):
             )
 
     def unfiled(self, changed_before: float, limit: int) -> Sequence[SessionId]:
-        """Sessions whose file is behind since before a wall-clock time, longest first."""
+        """Sessions whose file is behind since before a time of the store's clock, longest first."""
         with self._reader() as reader:
             rows = reader.execute(
                 "SELECT session_id FROM sessions WHERE dirty_since < ?"

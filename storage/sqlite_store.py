@@ -38,8 +38,8 @@ class _Progress(enum.Enum):
 class SqliteStore(SqliteReads):
     """Implements `storage.store.Store` on the database file at PATH, and makes that.
 
-    FILES are the session files to look through when the database is behind its mark. WALL_CLOCK is
-    the time that `unfiled` goes by. Raises `CannotOpen`, or `Damaged` when it is no database any
+    FILES are the session files to look through when the database is behind its mark. CLOCK gives
+    the time (seconds) that `unfiled` goes by. Raises `CannotOpen`, or `Damaged` when it is no database any
     more. After `WriteUnknown` every use raises that again; open another store then.
 
     Any thread may make and close it; closing it rolls back what a dead writer left open.
@@ -49,10 +49,10 @@ class SqliteStore(SqliteReads):
         self,
         path: Path,
         files: SessionFiles | None = None,
-        wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
-        self._wall_clock = wall_clock
+        self._clock = clock
         self._unusable: StoreError | None = None
         self._mark_failed = False
         self._recent = RecentHeads()
@@ -88,7 +88,7 @@ class SqliteStore(SqliteReads):
             hit("store.begin")
             self._writer.execute("BEGIN IMMEDIATE")
             changes = self._writer.total_changes
-            yield SqliteTransaction(self._writer, number, self._wall_clock, self._recent)
+            yield SqliteTransaction(self._writer, number, self._clock, self._recent)
             if self._writer.total_changes == changes:
                 self._writer.execute("ROLLBACK")
                 return

@@ -34,19 +34,19 @@ from storage.store import Commit, Damaged, OpenedSession, StaleWriter
 class SqliteTransaction:
     """Implements `storage.store.Transaction`; made by `SqliteStore.transaction`.
 
-    NUMBER is this transaction's own; WALL_CLOCK gives the time for `unfiled`.
+    NUMBER is this transaction's own; CLOCK gives the time for `unfiled`.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         number: int,
-        wall_clock: Callable[[], float],
+        clock: Callable[[], float],
         recent: RecentHeads,
     ) -> None:
         self._connection = connection
         self._number = number
-        self._wall_clock = wall_clock
+        self._clock = clock
         self._recent = recent
 
     def create_session(self, change: Change) -> int:
@@ -71,7 +71,7 @@ class SqliteTransaction:
                 head.used_at,
                 used_check(session_id, head.used_at),
                 fence,
-                self._wall_clock(),
+                self._clock(),
                 stored.sealed(1),
             ),
         )
@@ -142,7 +142,7 @@ class SqliteTransaction:
         if row is None or row.fence != commit.fence or row.number + 1 != commit.number:
             raise StaleWriter(_stale(commit, row))
         stored = row.stored()
-        dirty_since = self._wall_clock() if row.dirty_since is None else row.dirty_since
+        dirty_since = self._clock() if row.dirty_since is None else row.dirty_since
         return RecentHead(row.fence, row.number, row.used_at, dirty_since, stored)
 
     def delete_session(self, session_id: SessionId, fence: int) -> None:
@@ -185,7 +185,7 @@ class SqliteTransaction:
         self._connection.execute(
             "UPDATE sessions SET filed = ?1, dirty_since = CASE WHEN number > ?1 THEN ?2 END"
             " WHERE session_id = ?3",
-            (number, self._wall_clock(), session_id),
+            (number, self._clock(), session_id),
         )
 
     def put_image(self, image: ImageRecord) -> None:

@@ -198,7 +198,7 @@ class Store(Protocol):
         """The images that are kept, by id, without damaged ones."""
 
     def unfiled(self, changed_before: float, limit: int) -> Sequence[SessionId]:
-        """Sessions whose file is behind since before a wall-clock time, longest first."""
+        """Sessions whose file is behind since before a time of the store's clock, longest first."""
 
     def contents(self, session_id: SessionId) -> SessionContents | None:
         """A whole session in one consistent read; raises `Damaged`."""

@@ -41,8 +41,8 @@ class _Session:
 class MemoryTransaction:
     """Implements `storage.store.Transaction`."""
 
-    def __init__(self, wall_clock: Callable[[], float]) -> None:
-        self.wall_clock = wall_clock
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
         self.fences = 0
         self.seconds = 0.0
         self.sessions: dict[SessionId, _Session] = {}
@@ -50,7 +50,7 @@ class MemoryTransaction:
         self.images: dict[ImageId, ImageRecord] = {}
 
     def copy(self) -> MemoryTransaction:
-        other = MemoryTransaction(self.wall_clock)
+        other = MemoryTransaction(self.clock)
         other.fences, other.seconds = self.fences, self.seconds
         other.sessions = {key: _copied(value) for key, value in self.sessions.items()}
         other.replies, other.images = dict(self.replies), dict(self.images)
@@ -100,7 +100,7 @@ class MemoryTransaction:
 
     def mark_filed(self, session_id: SessionId, number: int) -> None:
         if session := self.sessions.get(session_id):
-            session.dirty_since = self.wall_clock() if session.number > number else None
+            session.dirty_since = self.clock() if session.number > number else None
 
     def put_image(self, image: ImageRecord) -> None:
         self.images[image.image_id] = image
@@ -128,7 +128,7 @@ class MemoryTransaction:
         session.head = change.head
         session.used_at = max(session.used_at, change.head.used_at)
         if session.dirty_since is None:
-            session.dirty_since = self.wall_clock()
+            session.dirty_since = self.clock()
         session.sections |= change.sections
         if evaluation := change.evaluation:
             session.evaluations[evaluation.number] = evaluation
@@ -149,8 +149,8 @@ def _copied(session: _Session) -> _Session:
 class MemoryStore:
     """Implements `storage.store.Store`."""
 
-    def __init__(self, wall_clock: Callable[[], float]) -> None:
-        self._state = MemoryTransaction(wall_clock)
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._state = MemoryTransaction(clock)
 
     @contextmanager
     def transaction(self) -> Iterator[MemoryTransaction]:

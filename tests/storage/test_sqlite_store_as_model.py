@@ -49,7 +49,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.fences: dict[SessionId, tuple[int, int]] = {}
 
     def opened(self) -> Store:
-        return SqliteStore(Path(self.directory.name) / "stui.db", wall_clock=self.clock)
+        return SqliteStore(Path(self.directory.name) / "stui.db", clock=self.clock)
 
     def teardown(self) -> None:
         self.real.close()

@@ -11,7 +11,7 @@ from tests.storage.memory_store import MemoryStore
 
 class TestSqliteStore(DurableStoreContract):
     def open(self, directory: Path, clock: Callable[[], float]) -> Store:
-        return SqliteStore(directory / "stui.db", wall_clock=clock)
+        return SqliteStore(directory / "stui.db", clock=clock)
 
 
 class TestMemoryStore(StoreContract):
