@@ -184,7 +184,11 @@ class Backend:
 
     def _open_store(self) -> SqliteStore:
         files = SessionFiles(self._directory.sessions)
-        return SqliteStore(self._directory.database, files, lambda: self._clocks.running_time())
+        return SqliteStore(self._directory.database, files, self._running_time)
+
+    def _running_time(self) -> float:
+        """For the store, which is open before the clocks know how long services ran before."""
+        return self._clocks.running_time()
 
     def _give_up(self, given_up: GivenUp) -> None:
         """Called by the supervisor's thread."""

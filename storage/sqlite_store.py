@@ -39,8 +39,8 @@ class SqliteStore(SqliteReads):
     """Implements `storage.store.Store` on the database file at PATH, and makes that.
 
     FILES are the session files to look through when the database is behind its mark. CLOCK gives
-    the time (seconds) that `unfiled` goes by. Raises `CannotOpen`, or `Damaged` when it is no database any
-    more. After `WriteUnknown` every use raises that again; open another store then.
+    the time, in seconds, that `unfiled` goes by. Raises `CannotOpen`, or `Damaged` when it is no
+    database any more. After `WriteUnknown` every use raises that again; open another store then.
 
     Any thread may make and close it; closing it rolls back what a dead writer left open.
     """
