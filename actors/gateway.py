@@ -43,9 +43,9 @@ from actors.messages import (
     WantsRest,
 )
 from actors.pending import Owner, Pending
+from actors.refusals import no_session, unreadable
 from actors.services import Services
 from actors.socket_loop import Arrived, Frames, Socket, SocketActor
-from actors.storage_writer import no_session
 from protocol.codec import Encoding, json_to_cbor
 from protocol.dialects import (
     VERSION,
@@ -61,7 +61,6 @@ from protocol.errors import (
     Malformed,
     NotSupported,
     SessionRestarted,
-    StorageUnavailable,
     StuiError,
 )
 from protocol.ids import SessionId, is_unique
@@ -245,7 +244,7 @@ class Gateway(SocketActor):
         except StuiError as error:
             self._answer(key, error)
         except StoreError as problem:
-            self._answer(key, StorageUnavailable(f"The store cannot be read: {problem}."))
+            self._answer(key, unreadable(problem))
 
     def _serve(self, entry: Pending, message: ClientRequest) -> None:
         request = message.request

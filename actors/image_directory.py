@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from dataclasses import dataclass, field, replace
@@ -17,12 +18,15 @@ from actors.image_table import ImageEntry, ImageTable
 from actors.messages import (
     Answer,
     ClientRequest,
+    Committed,
     ForgetImage,
     ImageGone,
     KeepImage,
     Outcome,
+    Refused,
     Restarted,
 )
+from actors.refusals import unreadable
 from actors.services import Services
 from actors.supervised import Ended, ThreadedActor
 from actors.supervisor import Watch
@@ -30,7 +34,6 @@ from protocol.errors import (
     ImageDisconnected,
     InvalidParameter,
     NotSupported,
-    StorageUnavailable,
     StuiError,
 )
 from protocol.ids import ImageId
@@ -43,6 +46,7 @@ from storage.store import StoreError
 log = structlog.get_logger(__name__)
 
 _CONNECT_WITHIN: Final = 3.0
+_STORE_AGAIN_AFTER: Final = 5.0
 _RESTART_AFTER: Final = 0.1
 _CONNECTIONS_STOP_WITHIN: Final = 0.5
 
@@ -60,6 +64,22 @@ class _Image:
     known: bool = False
     waiting: list[ClientRequest] = field(default_factory=list)
     """Clients who asked for it and wait for its first word."""
+
+
+@dataclass(slots=True)
+class _Storing:
+    """What the writer was asked about an image, and the clients who wait for it."""
+
+    message: KeepImage | ForgetImage
+    image: _Image
+    waiting: list[ClientRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreAgain:
+    """Time to ask the writer once more."""
+
+    token: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +103,9 @@ class ImageDirectory(ThreadedActor):
         super().__init__(parent)
         self._services = services
         self._images: dict[str, _Image] = {}  # by the connection's urn
+        self._leaving: dict[str, _Image] = {}
+        self._storing: dict[int, _Storing] = {}
+        self._tokens = itertools.count(1)
 
     def begin(self) -> None:
         """Connect to the images that are kept and to those that the site names."""
@@ -127,10 +150,15 @@ class ImageDirectory(ThreadedActor):
                 self._give_up(urn)
             case _Reconnect(image):
                 self._reconnect(image)
+            case Committed(token):
+                self._stored(token)
+            case Refused(token, error):
+                self._not_stored(token, error)
             case Restarted(name) if name == self._services.writer.name:
-                for image in self._images.values():
-                    if image.known:  # what the writer was told may be lost
-                        self._keep(image)
+                for storing in self._storing.values():  # what the writer was told may be lost
+                    self._services.writer.tell(storing.message)
+            case _StoreAgain(token) if token in self._storing:
+                self._services.writer.tell(self._storing[token].message)
 
     # --- what clients ask
 
@@ -140,7 +168,7 @@ class ImageDirectory(ThreadedActor):
         except StuiError as error:
             self._answer(message, error)
         except StoreError as problem:
-            self._answer(message, StorageUnavailable(f"The store cannot be read: {problem}."))
+            self._answer(message, unreadable(problem))
 
     def _serve_or_raise(self, message: ClientRequest) -> None:
         match message.request:
@@ -178,10 +206,41 @@ class ImageDirectory(ThreadedActor):
         self._services.timer.after(_CONNECT_WITHIN, lambda what: post(ref, what), _GiveUp(urn))
 
     def _disconnect(self, message: ClientRequest, image: _Image) -> None:
-        self._remove(image)
-        self._services.writer.tell(ForgetImage(image.image_id))
-        image.health.becomes("Disconnected", self._services.clocks.wall(), "asked for by a client")
-        self._answer(message, self._status(image))
+        token = next(self._tokens)
+        forget = ForgetImage(self.actor_ref, token, image.image_id)
+        self._store(token, _Storing(forget, image, [message]))
+
+    def _store(self, token: int, storing: _Storing) -> None:
+        self._storing[token] = storing
+        self._services.writer.tell(storing.message)
+
+    def _stored(self, token: int) -> None:
+        """The disk knows: whoever asked for it is answered."""
+        storing = self._storing.pop(token, None)
+        if storing is None:
+            return
+        image = storing.image
+        if isinstance(storing.message, ForgetImage):
+            if image.ref.actor_urn in self._images:
+                self._remove(image)
+            now = self._services.clocks.wall()
+            image.health.becomes("Disconnected", now, "asked for by a client")
+        for message in storing.waiting:
+            self._answer(message, self._status(image))
+
+    def _not_stored(self, token: int, error: StuiError) -> None:
+        """The disk refused: nothing has changed for those who asked; the rest is tried again."""
+        storing = self._storing.get(token)
+        if storing is None:
+            return
+        for message in storing.waiting:
+            self._answer(message, error)
+        storing.waiting.clear()
+        if isinstance(storing.message, ForgetImage):
+            del self._storing[token]
+        else:
+            ref, again = self.actor_ref, _StoreAgain(token)
+            self._services.timer.after(_STORE_AGAIN_AFTER, lambda what: post(ref, what), again)
 
     def _give_up(self, urn: str) -> None:
         image = self._images.get(urn)
@@ -229,17 +288,16 @@ class ImageDirectory(ThreadedActor):
                 log.warning("another_image_at_address", address=image.address, image=image_id)
             image.image_id, image.known = image_id, True
             self._keep(image)
-        elif twin is not None:
+        elif twin is not None or image.waiting:
             self._keep(image)
-        if image.waiting:
-            waiting, image.waiting = image.waiting, []
-            self._publish()  # whoever is answered may use it at once
-            for message in waiting:
-                self._serve(message)
 
     def _keep(self, image: _Image) -> None:
+        """Have the image kept, and answer those who asked for it when it is."""
         record = ImageRecord(image_id=image.image_id, address=image.address, name=image.name)
-        self._services.writer.tell(KeepImage(record))
+        token = next(self._tokens)
+        waiting, image.waiting = image.waiting, []
+        self._publish()  # whoever is answered may use it at once
+        self._store(token, _Storing(KeepImage(self.actor_ref, token, record), image, waiting))
 
     # --- connections
 
@@ -254,23 +312,32 @@ class ImageDirectory(ThreadedActor):
         post(self._parent, Watch(image.ref, f"image {image.address}"))
 
     def _remove(self, image: _Image) -> None:
+        """Let an image go: nobody is to ask it any more, and those who did will hear of it."""
         self._images.pop(image.ref.actor_urn, None)
-        image.ref.stop(block=False)
         self._publish()
+        self._leaving[image.ref.actor_urn] = image
+        image.ref.stop(block=False)
 
     def _ended(self, urn: str, cause: BaseException | None) -> None:
         post(self._parent, Ended(urn, cause))  # the supervisor need not look after it any more
         image = self._images.get(urn)
+        left = self._leaving.pop(urn, None)
         if image is None:
-            return  # was removed
+            if left is not None:
+                self._tell_gone(left)
+            return
         log.error("image_connection_died", address=image.address, cause=repr(cause))
         image.health.becomes("Reconnecting", self._services.clocks.wall(), "its connection died")
         self._publish()
+        self._tell_gone(image)
+        ref = self.actor_ref
+        self._services.timer.after(_RESTART_AFTER, lambda what: post(ref, what), _Reconnect(image))
+
+    def _tell_gone(self, image: _Image) -> None:
+        """Whoever asked the connection something that it did not answer gets no answer any more."""
         gone = ImageGone(image.image_id, image.ref)
         self._services.sessions.tell(gone)
         self._services.gateway.tell(gone)
-        ref = self.actor_ref
-        self._services.timer.after(_RESTART_AFTER, lambda what: post(ref, what), _Reconnect(image))
 
     def _reconnect(self, image: _Image) -> None:
         if self._images.pop(image.ref.actor_urn, None) is not None:  # else it was removed meanwhile

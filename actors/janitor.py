@@ -52,13 +52,13 @@ class Janitor(ThreadedActor):
         before = now - settings.retention
         for head in store.heads_ended_before(before, _AT_ONCE):
             self._discard(head, f"{head.state} longer ago than the retention")
-        for head in store.heads_unused_since(before, _AT_ONCE):
-            if now - head.used_at > head.timeout + settings.retention:
-                self._discard(head, "expired longer ago than the retention")
+        for head in store.heads_expired_before(before, _AT_ONCE):
+            self._discard(head, "expired longer ago than the retention")
         self._services.writer.tell(PruneReplies(now - settings.replies_retention))
 
     def _discard(self, head: SessionHead, reason: str) -> None:
-        self._services.sessions.tell(Discard(head.session_id, head.client_id, reason))
+        discard = Discard(head.session_id, head.client_id, head.image_id, reason)
+        self._services.sessions.tell(discard)
 
     def _look_later(self) -> None:
         ref, interval = self.actor_ref, self._services.settings.current.cleanup_interval

@@ -196,6 +196,7 @@ class DiscardStored:
 
     reply_to: Ref
     session_id: SessionId
+    image_id: ImageId | None
     reason: str
 
 
@@ -204,6 +205,7 @@ class Discarded:
     """A session that no actor served is gone, or could not be removed."""
 
     session_id: SessionId
+    image_id: ImageId | None
     reason: str
     error: StuiError | None
 
@@ -225,15 +227,19 @@ class FileNow:
 
 @dataclass(frozen=True, slots=True)
 class KeepImage:
-    """Asks the writer to keep an image across restarts; not answered."""
+    """Asks the writer to keep an image across restarts; answered like a commit."""
 
+    reply_to: Ref
+    token: int
     image: ImageRecord
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetImage:
-    """Asks the writer to keep an image no longer; not answered."""
+    """Asks the writer to keep an image no longer; answered like a commit."""
 
+    reply_to: Ref
+    token: int
     image_id: ImageId
 
 
@@ -335,6 +341,7 @@ class Discard:
 
     session_id: SessionId
     client_id: ClientId
+    image_id: ImageId | None
     reason: str
 
 

@@ -7,9 +7,10 @@ what is on its way to the disk the log's (commit_log.py).
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,7 +27,6 @@ from actors.messages import (
     Described,
     FileNow,
     ImageAnswer,
-    ImageCall,
     ImageGone,
     Key,
     Opened,
@@ -41,6 +41,7 @@ from actors.messages import (
     Touch,
     WantsRest,
 )
+from actors.refusals import damaged, no_evaluation, no_session, not_served, unreadable
 from actors.remembered import check_same
 from actors.services import Services
 from actors.session_state import SessionState, Step, changed_head, updated
@@ -56,14 +57,16 @@ from actors.session_views import (
     session_info,
     session_restored,
 )
-from actors.session_workspace import AskAgain, Job, SessionWorkspace, StoreAgain
-from actors.storage_writer import no_session
+from actors.session_workspace import (
+    AskAgain,
+    Job,
+    SessionWorkspace,
+    StoreAgain,
+    close_workspace,
+)
 from protocol.errors import (
     BY_CODE,
-    ClientNotAllowed,
-    InvalidParameter,
     NotSupported,
-    SessionDamaged,
     StorageUnavailable,
     StuiError,
 )
@@ -94,10 +97,15 @@ from protocol.requests import (
 from storage.document import Change, RememberedReply, SessionHead
 from storage.store import Damaged, StoreError
 
+_BUSY_LOOK: Final = 5.0
+_SHORTEST_LOOK: Final = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Time to see whether the session is expired or idle."""
+    """Time to see whether the session is expired or idle; `due` names the timer that says so."""
+
+    due: float | None = None
 
 
 @dataclass(slots=True)
@@ -131,6 +139,7 @@ class Session(DispatchedActor):
         self._leases: dict[Connection, float] = {}
         self._used_at = self._clocks.running_time()
         self._under_way: dict[str, _Repeatable] = {}
+        self._next_look: float | None = None
         self._resting = False
         self._deleting = False
 
@@ -191,7 +200,9 @@ class Session(DispatchedActor):
                     self._workspace.images_restarted()
             case Describe(gathering):
                 self._describe(gathering)
-            case _Look():
+            case _Look(due):
+                if due == self._next_look:
+                    self._next_look = None
                 self._look()
             case Rest():
                 self._rest()
@@ -232,12 +243,28 @@ class Session(DispatchedActor):
         head, now = self._log.durable.head, self._clocks.running_time()
         idle = now - self._used_at
         limit = min(head.timeout, self._services.settings.current.passivate_after)
-        if self._is_calm() and (idle >= limit or head.state != "open"):
-            if not self._resting:
-                self._resting = True
-                self._services.sessions.tell(WantsRest(self._session_id, self.actor_ref))
+        if not self._is_calm():
+            self._look_in(max(limit - idle, _BUSY_LOOK))
+        elif idle < limit and head.state == "open":
+            self._look_in(max(limit - idle, _SHORTEST_LOOK))
+        elif not self._resting:
+            self._resting = True
+            self._services.sessions.tell(WantsRest(self._session_id, self.actor_ref))
+
+    def _look_in(self, seconds: float) -> None:
+        """Look again, once; the timer does not keep a session in memory that has ended."""
+        due = self._clocks.monotonic() + seconds
+        if self._next_look is not None and self._next_look <= due:
             return
-        self._services.timer.after(max(limit - idle, 0.05), self._tell_self, _Look())
+        self._next_look = due
+        this = weakref.ref(self)
+
+        def look(message: _Look) -> None:
+            session = this()
+            if session is not None:
+                post(session.actor_ref, message)
+
+        self._services.timer.after(seconds, look, _Look(due))
 
     def _rest(self) -> None:
         """Leave, unless work has come meanwhile; the Gateway sends nothing more."""
@@ -268,16 +295,16 @@ class Session(DispatchedActor):
         except StuiError as error:
             self._answer(message.key, error)
         except Damaged as damage:
-            self._answer(message.key, SessionDamaged(f"{damage}."))
+            self._answer(message.key, damaged(self._session_id, damage))
         except StoreError as problem:
-            self._answer(message.key, StorageUnavailable(f"The store cannot be read: {problem}."))
+            self._answer(message.key, unreadable(problem))
 
     def _serve_open(self, message: ClientRequest) -> None:
         request = message.request
         head = self._log.latest.head
         settings = self._services.settings.current
         if not settings.permits(head.client_id):
-            raise ClientNotAllowed(f"The client {head.client_id} is not served here.")
+            raise not_served(head.client_id)
         if not isinstance(request, READING) and self._is_repeat(message):
             return
         if self._deleting:
@@ -286,7 +313,7 @@ class Session(DispatchedActor):
         check_admitted(self._seen_now(head), request, now, strict=settings.strict_expiry)
         if not isinstance(request, READING):
             self._used_at = now
-            self._leases[message.connection] = now + settings.lease
+            self._renew_lease(message.connection, now)
         match request:
             case GetSessionInfo():
                 self._answer(message.key, self._info())
@@ -317,6 +344,11 @@ class Session(DispatchedActor):
                 self._workspace.interrupt(message)
             case _:
                 raise NotSupported(f"{request.command()} is not served yet.")
+
+    def _renew_lease(self, connection: Connection, now: float) -> None:
+        if connection not in self._leases:  # a program that asks once is a new one each time
+            self._leases = {who: until for who, until in self._leases.items() if until > now}
+        self._leases[connection] = now + self._services.settings.current.lease
 
     def _work(self, message: ClientRequest, request: Evaluate | Inspect) -> None:
         keys = [message.key]
@@ -389,7 +421,9 @@ class Session(DispatchedActor):
         self._note_under_way(message, keys)
 
         def done(state: SessionState) -> None:
-            self._close_workspace(state.head)
+            if state.head.evaluations:
+                image_id = state.head.image_id
+                close_workspace(self._services, self._session_id, image_id, self.actor_ref)
             self._services.sessions.tell(Removed(self._session_id))
             self._done(message, keys, SessionDeleted(session_id=self._session_id))
             self.stop()
@@ -399,22 +433,6 @@ class Session(DispatchedActor):
             self._done(message, keys, error)
 
         self._log.delete(self._reply_for(message, {"deleted": True}), done, failed)
-
-    def _close_workspace(self, head: SessionHead) -> None:
-        if head.evaluations == 0:
-            return
-        try:
-            image = self._services.image_table.current.find(head.image_id)
-        except StuiError:
-            return  # an image that is gone has no workspace
-        if image.ref is not None and image.isolating:
-            call = ImageCall(
-                reply_to=self.actor_ref,
-                tag="close",
-                command="close_workspace",
-                parameters={"session": self._session_id},
-            )
-            post(image.ref, call)
 
     # --- requests that come again
 
@@ -542,10 +560,7 @@ class Session(DispatchedActor):
     def _evaluation(self, number: int) -> Outcome:
         evaluation = self._services.reader().evaluation(self._session_id, number)
         if evaluation is None:
-            raise InvalidParameter(
-                f"The session has no evaluation {number}; it has "
-                f"1 to {self._log.durable.head.evaluations}."
-            )
+            raise no_evaluation(number, self._log.durable.head.evaluations)
         return record(evaluation)
 
 
@@ -554,6 +569,6 @@ def _outcome(reply: Callable[[SessionState], Outcome], state: SessionState) -> O
     try:
         return reply(state)
     except Damaged as damage:
-        return SessionDamaged(f"{damage}.")
+        return damaged(state.head.session_id, damage)
     except StoreError as problem:
         return StorageUnavailable(f"It is stored; the store cannot be read now: {problem}.")

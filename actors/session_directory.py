@@ -30,6 +30,7 @@ from actors.messages import (
     StaysAwake,
     WantsRest,
 )
+from actors.refusals import damaged, no_evaluation, no_session, not_served, unreadable
 from actors.remembered import check_same
 from actors.services import Services
 from actors.session import Session
@@ -41,15 +42,12 @@ from actors.session_views import (
     session_created,
     session_info,
 )
-from actors.storage_writer import damaged, no_session
+from actors.session_workspace import close_workspace
 from actors.supervised import Ended, ThreadedActor
 from protocol.errors import (
-    ClientNotAllowed,
-    InvalidParameter,
     LimitExceeded,
     NotSupported,
     SessionLimit,
-    StorageUnavailable,
     StuiError,
 )
 from protocol.ids import ClientId, SessionId, new_session_id
@@ -133,7 +131,8 @@ class SessionDirectory(ThreadedActor):
                 self._pass_on(message)
             case Discard():
                 self._discard(message)
-            case Discarded(session_id, reason, error):
+            case Discarded(session_id, image_id, reason, error):
+                close_workspace(self._services, session_id, image_id, self.actor_ref)
                 outcome = "session_removed" if error is None else "session_not_removed"
                 log.info(outcome, session=session_id, reason=reason, error=error and error.message)
 
@@ -169,7 +168,7 @@ class SessionDirectory(ThreadedActor):
         except StuiError as error:
             self._answer(message, error)
         except StoreError as problem:
-            self._answer(message, StorageUnavailable(f"The store cannot be read: {problem}."))
+            self._answer(message, unreadable(problem))
 
     def _serve_or_route(self, message: ClientRequest) -> None:
         match message.request:
@@ -245,7 +244,7 @@ class SessionDirectory(ThreadedActor):
         request, now = message.request, self._clocks.running_time()
         settings = self._services.settings.current
         if not settings.permits(head.client_id):
-            raise ClientNotAllowed(f"The client {head.client_id} is not served here.")
+            raise not_served(head.client_id)
         match request:
             case GetSessionInfo():
                 self._answer(message, session_info(head, now))
@@ -258,9 +257,7 @@ class SessionDirectory(ThreadedActor):
             case GetEvaluation(evaluation=number):
                 found = self._services.reader().evaluation(head.session_id, number)
                 if found is None:
-                    raise InvalidParameter(
-                        f"The session has no evaluation {number}; it has 1 to {head.evaluations}."
-                    )
+                    raise no_evaluation(number, head.evaluations)
                 self._answer(message, record(found))
                 return True
         if not self._is_remembered(head.session_id, message.unique_id):
@@ -286,7 +283,7 @@ class SessionDirectory(ThreadedActor):
     def _create(self, message: ClientRequest, request: CreateSession) -> None:
         settings, clocks = self._services.settings.current, self._clocks
         if not settings.permits(request.client_id):
-            raise ClientNotAllowed(f"The client {request.client_id} is not served here.")
+            raise not_served(request.client_id)
         if self._is_repeat(message, request):
             return
         _check_length("client_info", request.client_info)
@@ -348,21 +345,15 @@ class SessionDirectory(ThreadedActor):
     def _check_limit(self, client_id: ClientId) -> None:
         """Raise `SessionLimit` where the client has all the open sessions it may have."""
         now, most = self._clocks.running_time(), self._services.settings.current
-        stored = {
-            head.session_id: head for head in self._services.reader().heads_of_client(client_id)
-        }
         live = {
             session_id
             for session_id, session in self._live.items()
             if session.client_id == client_id and not session.removed
         }
-        open_stored = {
-            session_id
-            for session_id, head in stored.items()
-            if self._is_being_opened(head)
-            or (head.state == "open" and (session_id in live or not is_expired(head, now)))
-        }
-        count = len(open_stored | (live - stored.keys()))
+        heads = self._services.reader().heads_of_client(client_id, open_only=True)
+        stored = {head.session_id for head in heads}
+        count = sum(head.session_id in live or not is_expired(head, now) for head in heads)
+        count += sum(self._is_being_opened(session_id) for session_id in live - stored)
         if count >= most.max_sessions_per_client:
             raise SessionLimit(
                 f"The client {client_id} has {count} open sessions; "
@@ -370,9 +361,10 @@ class SessionDirectory(ThreadedActor):
                 limit=most.max_sessions_per_client,
             )
 
-    def _is_being_opened(self, head: SessionHead) -> bool:
-        live = self._live.get(head.session_id)
-        return live is not None and head.state != "open" and live.reopened == head.ended_at
+    def _is_being_opened(self, session_id: SessionId) -> bool:
+        """Whether a live session that is not stored as open will be: a new one, or one reopened."""
+        head = self._services.reader().head(session_id)
+        return head is None or self._live[session_id].reopened == head.ended_at
 
     # --- lists
 
@@ -442,7 +434,7 @@ class SessionDirectory(ThreadedActor):
             try:
                 outcome = gathering.then(gathering.infos)
             except StoreError as problem:
-                outcome = StorageUnavailable(f"The store cannot be read: {problem}.")
+                outcome = unreadable(problem)
             self._answer(gathering.message, outcome)
 
     # --- the actors of the sessions
@@ -492,7 +484,7 @@ class SessionDirectory(ThreadedActor):
         """Have a session at rest removed; one with an actor is in use."""
         if message.session_id not in self._live:
             self._services.writer.tell(
-                DiscardStored(self.actor_ref, message.session_id, message.reason)
+                DiscardStored(self.actor_ref, message.session_id, message.image_id, message.reason)
             )
 
     def _answer(self, message: ClientRequest, outcome: Outcome) -> None:

@@ -107,7 +107,8 @@ def evaluation_ended(
     evaluation = msgspec.structs.replace(evaluation, revision=revision)
     knowledge = _of_epoch(state.knowledge, evaluation.epoch)
     if variables is not None:
-        knowledge = msgspec.structs.replace(knowledge, variables=variables[:_KNOWN_VARIABLES])
+        names = [name[:_KNOWN_PRINT_CHARACTERS] for name in variables[:_KNOWN_VARIABLES]]
+        knowledge = msgspec.structs.replace(knowledge, variables=names)
     if evaluation.object_id is not None:
         known = KnownObject(
             epoch=evaluation.epoch,
@@ -217,7 +218,9 @@ def _with_sections(
         changed["knowledge"] = JsonText(msgspec.json.encode(knowledge))
     if changed:
         sizes = {**head.section_bytes, **{name: len(text) for name, text in changed.items()}}
-        if (total := sum(sizes.values())) > SESSION_BYTES:
+        # What the backend knows is bounded by itself, and never a reason to refuse an outcome.
+        total = sum(size for name, size in sizes.items() if name != "knowledge")
+        if total > SESSION_BYTES:
             raise SessionTooLarge(
                 f"The session would hold {total} bytes; up to {SESSION_BYTES} are kept.",
                 limit=SESSION_BYTES,

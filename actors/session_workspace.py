@@ -33,13 +33,14 @@ from protocol.errors import (
     OutcomeUnknown,
     StuiError,
 )
-from protocol.ids import SessionId
+from protocol.ids import ImageId, SessionId
 from protocol.image_messages import EvaluateResult, InspectResult, InterruptResult
 from protocol.requests import Evaluate, Inspect
 from storage.document import Evaluation, RememberedReply
 
 _TRY_AGAIN: Final = 1.0
 _ASK_AGAIN: Final = 0.05
+_SHORTEST_TIMEOUT: Final = 0.1
 
 _tags = itertools.count()
 
@@ -217,6 +218,9 @@ class SessionWorkspace:
             tool_id=request.tool_id,
             image_id=image.image_id,
             epoch=image.epoch,
+            deadline=None
+            if request.timeout is None
+            else self.services.clocks.running_time() + request.timeout,
         )
         job.evaluation, job.image = evaluation, image
         reply = job.remember and msgspec.structs.replace(
@@ -268,7 +272,11 @@ class SessionWorkspace:
             self._evaluated(job, evaluation, OutcomeUnknown(f"{error} The end is unknown."), "")
             return
         job.image, job.sent = image, True
-        call = self._evaluation_call(job, evaluation, recover=True)
+        left: float | None = None
+        if evaluation.deadline is not None:
+            now = self.services.clocks.running_time()
+            left = max(_SHORTEST_TIMEOUT, evaluation.deadline - now)
+        call = self._evaluation_call(job, evaluation, timeout=left, recover=True)
         if image.ref is None or not post(image.ref, call):
             self._later(_ASK_AGAIN, AskAgain())
 
@@ -359,6 +367,19 @@ class SessionWorkspace:
     def _later(self, seconds: float, message: Any) -> None:
         owner = self.owner
         self.services.timer.after(seconds, lambda what: post(owner, what), message)
+
+
+def close_workspace(
+    services: Services, session_id: SessionId, image_id: ImageId | None, reply_to: Ref
+) -> None:
+    """Tell the image that nobody will come back to a session; the answer is of no interest."""
+    try:
+        image = services.image_table.current.find(image_id)
+    except ImageUnknown:
+        return  # an image that is gone has no workspace
+    if image_id is not None and image.ref is not None and image.isolating:
+        parameters = {"session": session_id}
+        post(image.ref, ImageCall(reply_to, "close", "close_workspace", parameters))
 
 
 def _declared(error: StuiError) -> list[str] | None:

@@ -35,9 +35,10 @@ from actors.messages import (
     StoreCommit,
     Touch,
 )
+from actors.refusals import damaged, no_session
 from actors.services import Services
 from actors.supervised import ThreadedActor
-from protocol.errors import SessionDamaged, SessionNotFound, StorageUnavailable, excerpt
+from protocol.errors import SessionDamaged, StorageUnavailable
 from protocol.ids import ClientId, SessionId
 from storage.document import Change
 from storage.session_file import SessionFiles
@@ -51,9 +52,13 @@ _FILES_EVERY: Final = 1.0
 _FILES_AGAIN: Final = 0.05
 """Seconds to the next look where there were more files than one look had time for."""
 _FILES_AT_ONCE: Final = 4
+_FILE_AGAIN_AFTER: Final = 60.0
+"""Seconds after which a file that could not be written is tried again."""
 _FILES_FOR: Final = 0.2
 """Seconds of one look that go to files at the most, and only while nobody waits for the log."""
 _NOTE_TIME_EVERY: Final = 5.0
+_NOTE_TIME_IDLE: Final = 60.0
+"""Seconds between notes of the running time, beside other writes and where there are none."""
 
 _Write = (
     CreateStored
@@ -100,6 +105,7 @@ class StorageWriter(ThreadedActor):
         self._batch: list[_Write] = []
         self._file_soon: dict[SessionId, None] = {}  # in order, each once
         self._filed: dict[SessionId, int] = {}
+        self._not_filed: dict[SessionId, float] = {}
         self._time_noted = 0.0
 
     def begin(self) -> None:
@@ -158,7 +164,7 @@ class StorageWriter(ThreadedActor):
         batch, self._batch = self._batch, []
         answers: list[tuple[Ref, Any]] = []
         removed: list[tuple[ClientId, SessionId]] = []
-        if not batch and not self._filed and not self._time_is_due():
+        if not batch and not self._filed and not self._time_is_due(_NOTE_TIME_IDLE):
             return
         self._disk.waiting = True
         try:
@@ -220,22 +226,23 @@ class StorageWriter(ThreadedActor):
                         writing.remember(reply)
                     removed.append((client_id, session_id))
                     answers.append((reply_to, Committed(token)))
-            case DiscardStored(reply_to, session_id, reason):
+            case DiscardStored(reply_to, session_id, image_id, reason):
+                lasting: SessionDamaged | None = None
                 try:
                     opened = writing.open_session(session_id)
                     writing.delete_session(session_id, opened.fence)
-                except (KeyError, Damaged) as problem:
-                    error = SessionDamaged(f"{session_id} cannot be removed: {problem}.")
-                    answers.append((reply_to, Discarded(session_id, reason, error)))
-                else:
                     removed.append((opened.head.client_id, session_id))
-                    answers.append((reply_to, Discarded(session_id, reason, None)))
+                except (KeyError, Damaged) as problem:
+                    lasting = SessionDamaged(f"{session_id} cannot be removed: {problem}.")
+                answers.append((reply_to, Discarded(session_id, image_id, reason, lasting)))
             case Touch(session_id, used_at):
                 _touch(writing, session_id, used_at)
-            case KeepImage(image):
+            case KeepImage(reply_to, token, image):
                 writing.put_image(image)
-            case ForgetImage(image_id):
+                answers.append((reply_to, Committed(token)))
+            case ForgetImage(reply_to, token, image_id):
                 writing.remove_image(image_id)
+                answers.append((reply_to, Committed(token)))
             case PruneReplies(before):
                 writing.prune_replies(before)
 
@@ -244,12 +251,12 @@ class StorageWriter(ThreadedActor):
         for session_id, number in self._filed.items():
             writing.mark_filed(session_id, number)
         self._filed.clear()
-        if self._time_is_due():
+        if self._time_is_due(_NOTE_TIME_EVERY):
             self._time_noted = self._clocks.running_time()
             writing.set_running_time(self._time_noted)
 
-    def _time_is_due(self) -> bool:
-        return self._clocks.running_time() - self._time_noted >= _NOTE_TIME_EVERY
+    def _time_is_due(self, every: float) -> bool:
+        return self._clocks.running_time() - self._time_noted >= every
 
     # --- the files
 
@@ -275,12 +282,22 @@ class StorageWriter(ThreadedActor):
         for session_id in due:
             del self._file_soon[session_id]
         if not due:
-            due.extend(self._store.unfiled(changed_before, _FILES_AT_ONCE))
+            due.extend(self._unfiled(changed_before))
         for session_id in due:
             self._write_file(session_id)
         written = bool(self._filed)
         self._flush()  # notes what was filed, so that the next look finds others
         return written
+
+    def _unfiled(self, changed_before: float) -> list[SessionId]:
+        """Sessions whose file is due, without those that could not be written a moment ago."""
+        now = self._clocks.monotonic()
+        self._not_filed = {
+            session_id: until for session_id, until in self._not_filed.items() if until > now
+        }
+        most = _FILES_AT_ONCE + len(self._not_filed)
+        due = self._store.unfiled(changed_before, most)
+        return [session_id for session_id in due if session_id not in self._not_filed]
 
     def _write_file(self, session_id: SessionId) -> None:
         self._disk.waiting = True
@@ -290,6 +307,7 @@ class StorageWriter(ThreadedActor):
                 self._files.write(contents)
                 self._filed[session_id] = contents.number
         except (OSError, StoreError) as problem:
+            self._not_filed[session_id] = self._clocks.monotonic() + _FILE_AGAIN_AFTER
             log.error("session_file_not_written", session=session_id, reason=str(problem))  # noqa: TRY400 - expected
         finally:
             self._disk.waiting = False
@@ -315,22 +333,12 @@ def _touch(writing: Transaction, session_id: SessionId, used_at: float) -> None:
         log.error("use_not_noted", session=session_id, reason=str(damage))  # noqa: TRY400 - expected
 
 
-def no_session(session_id: str) -> SessionNotFound:
-    """The error for a session that is not there, or not this client's: one answer for both."""
-    return SessionNotFound(f"There is no session {excerpt(session_id)}.")
-
-
-def damaged(session_id: str, damage: Damaged) -> SessionDamaged:
-    """The error for a session that cannot be read back."""
-    return SessionDamaged(f"The session {excerpt(session_id)} cannot be read: {damage}.")
-
-
 def _refusal(message: Any, refusal: WriteRefused) -> Any:
     error = StorageUnavailable(f"Nothing was written: {refusal}. Try again later.")
     match message:
-        case StoreCommit() | DeleteStored() | CreateStored():
+        case StoreCommit() | DeleteStored() | CreateStored() | KeepImage() | ForgetImage():
             return Refused(message.token, error)
         case DiscardStored():
-            return Discarded(message.session_id, message.reason, error)
+            return Discarded(message.session_id, message.image_id, message.reason, error)
         case _:
             return OpenFailed(error)

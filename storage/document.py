@@ -75,6 +75,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     request: str
     """The name under which the image keeps the result."""
+    deadline: float | None = None
+    """The running time at which it is interrupted."""
     mode: str = "Display"
     tool_id: str | None = None
     image_id: ImageId | None = None

@@ -50,9 +50,10 @@ class SqliteReads(ABC):
             row = session_row(reader, session_id)
         return None if row is None else row.stored().head
 
-    def heads_of_client(self, client_id: ClientId) -> list[SessionHead]:
-        """The heads of a client's sessions in any state, oldest first, without damaged ones."""
-        found = self._heads("client_id = ?", "rowid", client_id, -1)
+    def heads_of_client(self, client_id: ClientId, *, open_only: bool = False) -> list[SessionHead]:
+        """The heads of a client's sessions, oldest first, without damaged ones."""
+        which = "client_id = ? AND state = 'open'" if open_only else "client_id = ?"
+        found = self._heads(which, "rowid", client_id, -1)
         # The index alone is not to be trusted with whose session it is.
         own = [head for head in found if head.client_id == client_id]
         return sorted(own, key=lambda head: (head.created_at, head.session_id))
@@ -61,9 +62,10 @@ class SqliteReads(ABC):
         """Closed and trashed sessions that ended before a running time, oldest first."""
         return self._heads("ended_at < ? AND state <> 'open'", "ended_at", ended_at, limit)
 
-    def heads_unused_since(self, used_at: float, limit: int) -> list[SessionHead]:
-        """Open sessions last used before a running time, oldest first."""
-        return self._heads("used_at < ? AND state = 'open'", "used_at", used_at, limit)
+    def heads_expired_before(self, expired_at: float, limit: int) -> list[SessionHead]:
+        """Open sessions that expired before a running time, longest unused first."""
+        which = "used_at + timeout < ? AND state = 'open'"
+        return self._heads(which, "used_at", expired_at, limit)
 
     def counts(self, now: float) -> SessionCounts:
         """Count sessions; NOW (running time) decides which are expired."""

@@ -170,14 +170,14 @@ class Store(Protocol):
         Its `used_at` is the latest of the heads' and the touches'.
         """
 
-    def heads_of_client(self, client_id: ClientId) -> list[SessionHead]:
-        """The heads of a client's sessions in any state, oldest first, without damaged ones."""
+    def heads_of_client(self, client_id: ClientId, *, open_only: bool = False) -> list[SessionHead]:
+        """The heads of a client's sessions, oldest first, without damaged ones."""
 
     def heads_ended_before(self, ended_at: float, limit: int) -> list[SessionHead]:
         """Closed and trashed sessions that ended before a running time, oldest first."""
 
-    def heads_unused_since(self, used_at: float, limit: int) -> list[SessionHead]:
-        """Open sessions last used before a running time, oldest first."""
+    def heads_expired_before(self, expired_at: float, limit: int) -> list[SessionHead]:
+        """Open sessions that expired before a running time, longest unused first."""
 
     def counts(self, now: float) -> SessionCounts:
         """Count sessions; NOW (running time) decides which are expired."""

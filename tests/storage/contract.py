@@ -278,16 +278,27 @@ class StoreContract(ABC):
         assert found == [a_session("b"), a_session("a")]
         assert len(store.heads_ended_before(4.0, 1)) == 1
 
-    def test_open_sessions_are_found_by_when_they_were_used_last(self, store: Store) -> None:
+    def test_open_sessions_are_found_by_when_they_expired(self, store: Store) -> None:
+        ended: dict[str, Any] = {"state": "closed", "ended_at": 2.0}
         with store.transaction() as transaction:
-            transaction.create_session(a_change("a", used_at=3.0))
-            transaction.create_session(a_change("b", used_at=1.0))
-            transaction.create_session(a_change("c", used_at=2.0, state="closed", ended_at=2.0))
-            transaction.create_session(a_change("d", used_at=2.0))
+            transaction.create_session(a_change("a", used_at=3.0, timeout=1.0))
+            transaction.create_session(a_change("b", used_at=1.0, timeout=1.0))
+            transaction.create_session(a_change("c", used_at=2.0, timeout=1.0, **ended))
+            transaction.create_session(a_change("d", used_at=2.0, timeout=1.0))
+            transaction.create_session(a_change("e", used_at=0.0, timeout=9.0))
             transaction.touch(a_session("d"), 9.0)
-        found = [head.session_id for head in store.heads_unused_since(5.0, 10)]
+        found = [head.session_id for head in store.heads_expired_before(5.0, 10)]
         assert found == [a_session("b"), a_session("a")]
-        assert len(store.heads_unused_since(5.0, 1)) == 1
+        assert len(store.heads_expired_before(5.0, 1)) == 1
+
+    def test_a_client_s_open_sessions_are_found_without_the_others(self, store: Store) -> None:
+        with store.transaction() as transaction:
+            transaction.create_session(a_change("a"))
+            transaction.create_session(a_change("b", state="closed", ended_at=2.0))
+        client = store.heads_of_client(a_change("a").head.client_id)
+        open_only = store.heads_of_client(a_change("a").head.client_id, open_only=True)
+        assert [head.session_id for head in open_only] == [a_session("a")]
+        assert len(client) == 2
 
     def test_sessions_are_counted_by_what_they_are_now(self, store: Store) -> None:
         image = ImageId("i")

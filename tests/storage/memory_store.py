@@ -168,8 +168,12 @@ class MemoryStore:
         session = self._state.sessions.get(session_id)
         return session.shown() if session else None
 
-    def heads_of_client(self, client_id: ClientId) -> list[SessionHead]:
-        found = [head for head in self._heads() if head.client_id == client_id]
+    def heads_of_client(self, client_id: ClientId, *, open_only: bool = False) -> list[SessionHead]:
+        found = [
+            head
+            for head in self._heads()
+            if head.client_id == client_id and (head.state == "open" or not open_only)
+        ]
         return sorted(found, key=lambda head: (head.created_at, head.session_id))
 
     def heads_ended_before(self, ended_at: float, limit: int) -> list[SessionHead]:
@@ -180,8 +184,12 @@ class MemoryStore:
         ]
         return [head for _, head in sorted(found, key=lambda pair: pair[0])][:limit]
 
-    def heads_unused_since(self, used_at: float, limit: int) -> list[SessionHead]:
-        found = [head for head in self._heads() if head.state == "open" and head.used_at < used_at]
+    def heads_expired_before(self, expired_at: float, limit: int) -> list[SessionHead]:
+        found = [
+            head
+            for head in self._heads()
+            if head.state == "open" and head.used_at + head.timeout < expired_at
+        ]
         return sorted(found, key=lambda head: head.used_at)[:limit]
 
     def counts(self, now: float) -> SessionCounts:

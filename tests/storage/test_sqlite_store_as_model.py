@@ -98,7 +98,7 @@ class StoreMachine(RuleBasedStateMachine):
                 )
                 fences = self.fences.get(session_id, (0, 0))
                 # Inside the block only the model's own transaction knows the number so far.
-                session = getattr(model, "sessions").get(session_id)  # noqa: B009
+                session = getattr(model, "sessions").get(session_id)  # noqa: B009 - not in the interface
                 number = (session.number if session else 0) + 1 + number_off
                 answers = []
                 for transaction, fence in zip((model, real), fences, strict=True):
@@ -197,9 +197,9 @@ class StoreMachine(RuleBasedStateMachine):
                 head.ended_at for head in ended if head.ended_at is not None
             )
             assert by_id(ended) == by_id(model.heads_ended_before(time, ALL))
-            unused = real.heads_unused_since(time, ALL)
-            assert [head.used_at for head in unused] == sorted(head.used_at for head in unused)
-            assert by_id(unused) == by_id(model.heads_unused_since(time, ALL))
+            expired = real.heads_expired_before(time, ALL)
+            assert [head.used_at for head in expired] == sorted(head.used_at for head in expired)
+            assert by_id(expired) == by_id(model.heads_expired_before(time, ALL))
         for image_id in IMAGES:
             count = model.session_count_of_image(image_id)
             assert real.session_count_of_image(image_id) == count

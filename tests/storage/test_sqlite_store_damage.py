@@ -73,12 +73,12 @@ def change(path: Path, sql: str, *parameters: object) -> None:
 
 
 def put(path: Path, table: str, column: str, value: object, where: str, *keys: object) -> None:
-    change(path, f"UPDATE {table} SET {column} = ? WHERE {where}", value, *keys)  # noqa: S608
+    change(path, f"UPDATE {table} SET {column} = ? WHERE {where}", value, *keys)  # noqa: S608 - our own names
 
 
 def get(path: Path, table: str, column: str, where: str, *keys: object) -> Any:
     with closing(sqlite3.connect(path)) as connection:
-        sql = f"SELECT {column} FROM {table} WHERE {where}"  # noqa: S608
+        sql = f"SELECT {column} FROM {table} WHERE {where}"  # noqa: S608 - our own names
         return connection.execute(sql, keys).fetchone()[0]
 
 
@@ -88,7 +88,7 @@ def readings(store: SqliteStore) -> dict[str, Callable[[], Any]]:
         "images": store.images,
         "time": store.running_time,
         "ended": lambda: store.heads_ended_before(1e9, LIMIT),
-        "unused": lambda: store.heads_unused_since(1e9, LIMIT),
+        "expired": lambda: store.heads_expired_before(1e9, LIMIT),
     }
     for session_id, client in ((A, ClientId("client-a")), (B, ClientId("client-b"))):
         found |= {
@@ -162,7 +162,7 @@ def test_a_changed_column_of_a_session_is_damage_for_it_and_for_no_other(
             transaction.open_session(A)
         assert store.heads_of_client(ClientId("client-a")) == []
         assert [head.session_id for head in store.heads_of_client(ClientId("client-b"))] == [B]
-        assert [head.session_id for head in store.heads_unused_since(1e9, 1)] == [B]
+        assert [head.session_id for head in store.heads_expired_before(1e12, 1)] == [B]
         assert store.head(B) is not None
 
 

@@ -1,0 +1,39 @@
+"""The refusals that several actors give, each worded once."""
+
+from __future__ import annotations
+
+from protocol.errors import (
+    ClientNotAllowed,
+    InvalidParameter,
+    SessionDamaged,
+    SessionNotFound,
+    StorageUnavailable,
+    excerpt,
+)
+from protocol.ids import ClientId, SessionId
+from storage.store import StoreError
+
+
+def no_session(session_id: SessionId) -> SessionNotFound:
+    """For a session that is not there, or not this client's: one answer for both."""
+    return SessionNotFound(f"There is no session {excerpt(session_id)}.")
+
+
+def damaged(session_id: SessionId, damage: StoreError) -> SessionDamaged:
+    """For a session that cannot be read back."""
+    return SessionDamaged(f"The session {excerpt(session_id)} cannot be read: {damage}.")
+
+
+def not_served(client_id: ClientId) -> ClientNotAllowed:
+    """For a client that the lists of allowed and denied clients exclude."""
+    return ClientNotAllowed(f"The client {client_id} is not served here.")
+
+
+def no_evaluation(number: int, last: int) -> InvalidParameter:
+    """For an evaluation that a session does not have."""
+    return InvalidParameter(f"The session has no evaluation {number}; it has 1 to {last}.")
+
+
+def unreadable(problem: StoreError) -> StorageUnavailable:
+    """For what the store cannot tell now."""
+    return StorageUnavailable(f"The store cannot be read: {problem}.")
