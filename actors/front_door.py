@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import threading
 from dataclasses import dataclass, field
+from typing import Final
 
 import zmq
 
 from actors.pending import PendingTable
 from actors.socket_loop import Arrived, Socket
 from protocol.limits import SOCKET_BYTES
+
+_LAST_PORT: Final = 65_535
 
 
 class CannotBind(Exception):
@@ -33,6 +36,7 @@ class FrontDoor:
     def open(self, endpoints: tuple[str, ...]) -> None:
         """Bind; raises `CannotBind`."""
         for endpoint in endpoints:
+            _check_port(endpoint)
             router = self.context.socket(zmq.ROUTER)
             self.sockets.append(router)
             router.linger = 1000
@@ -61,3 +65,10 @@ class FrontDoor:
         """Close the sockets; replies that are on their way have a second to leave."""
         while self.sockets:
             self.sockets.pop().close()
+
+
+def _check_port(endpoint: str) -> None:
+    """Refuse a port that libzmq would take modulo 65,536."""
+    port = endpoint.rpartition(":")[2]
+    if endpoint.startswith("tcp://") and port.isdecimal() and int(port) > _LAST_PORT:
+        raise CannotBind(f"Cannot bind {endpoint}: ports end at {_LAST_PORT}.")

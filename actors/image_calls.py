@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from actors.messages import ImageCall
+from actors.messages import Connection, ImageCall
 from protocol.errors import (
     BY_CODE,
     EvaluationError,
@@ -18,6 +19,7 @@ from protocol.errors import (
     StuiError,
     excerpt,
 )
+from protocol.ids import IDENTIFIER_FORM, WireImageId
 from protocol.image_messages import (
     BrowseClassResult,
     EvaluateResult,
@@ -33,6 +35,8 @@ from protocol.image_messages import (
 )
 from protocol.limits import PRINT_CHARACTERS
 
+_T = TypeVar("_T")
+
 _RESULT_TYPES: Final[dict[str, Any]] = {
     "ping": ImagePing,
     "evaluate": EvaluateResult,
@@ -47,6 +51,10 @@ _RESULT_TYPES: Final[dict[str, Any]] = {
     "system_info": SystemInfoResult,
 }
 _DETAIL_CHARACTERS: Final = 65_536
+_ENTRIES: Final = 1_000
+_ENTRY_CHARACTERS: Final = 1_024
+_CAPABILITIES: Final = 100
+_SELF_CHARACTERS: Final = 256
 _NOTE_CHARACTERS: Final = 64
 """What an image may add to a print string that it has cut: how long it was."""
 _FROM_IMAGES: Final = frozenset(
@@ -72,7 +80,10 @@ class PendingCall:
     id: str
     sent: bool = False
     deadline: float | None = None
-    overdue: bool = False
+    give_up_at: float | None = None
+    """When to answer without the image, in monotonic time: it is away, or was told to end this."""
+    interrupted: bool = False
+    """Whether the image was told to end it, at its deadline."""
     asking: str | None = None
     """The id of the `get_result` that asks for this call's outcome."""
 
@@ -96,12 +107,9 @@ class CallTable:
         self.pending[pending.id] = pending
         return pending
 
-    def of_request(self, request: str) -> PendingCall | None:
-        """The evaluation of this name."""
-        for pending in self.pending.values():
-            if pending.call.request == request:
-                return pending
-        return None
+    def connections(self) -> set[Connection | None]:
+        """Who waits for something."""
+        return {pending.call.connection for pending in self.pending.values()}
 
 
 def read_reply(body: bytes) -> ImageReply:
@@ -122,9 +130,58 @@ def outcome_of(command: str, reply: ImageReply) -> Any:
         return ImageFailed(
             f"The image answered {command} with {excerpt(bytes(reply.result))}: {error}."
         )
-    if isinstance(result, EvaluateResult):
-        return _evaluated(result)
-    return result
+    match result:
+        case EvaluateResult():
+            return _evaluated(result)
+        case InspectResult():
+            return _inspected(result)
+        case ImagePing():
+            return _pinged(result)
+        case _:
+            return result
+
+
+def _pinged(ping: ImagePing) -> ImagePing | ImageFailed:
+    """What an image says of itself is kept, shown and compared: it must be of a sane size."""
+    if ping.image is not None:
+        try:
+            msgspec.convert(ping.image.uuid, WireImageId)
+        except msgspec.ValidationError:
+            return ImageFailed(f"`uuid` is {excerpt(ping.image.uuid)}; expected {IDENTIFIER_FORM}.")
+        for name, said in msgspec.structs.asdict(ping.image).items():
+            if len(said) > _SELF_CHARACTERS or (name == "epoch" and not said):
+                return ImageFailed(
+                    f"`{name}` has {len(said)} characters; expected at most {_SELF_CHARACTERS}"
+                    ", and an epoch that is not empty."
+                )
+    names = [name for name in ping.capabilities if len(name) <= _SELF_CHARACTERS]
+    return msgspec.structs.replace(ping, capabilities=names[:_CAPABILITIES])
+
+
+def _inspected(result: InspectResult) -> InspectResult:
+    info = result.object_info
+    shown = _cut(info.string_representation, PRINT_CHARACTERS)
+    variables = {
+        name: _cut(text, _ENTRY_CHARACTERS) for name, text in _first(result.instance_vars).items()
+    }
+    children = result.children
+    return msgspec.structs.replace(
+        result,
+        object_info=msgspec.structs.replace(info, string_representation=shown),
+        instance_vars=variables,
+        children=children if children is msgspec.UNSET else _first(children),
+    )
+
+
+def _first(entries: dict[str, _T]) -> dict[str, _T]:
+    return dict(islice(entries.items(), _ENTRIES))
+
+
+def _cut(text: str, limit: int) -> str:
+    """At most LIMIT characters and a note; the image may have cut it and added one already."""
+    if len(text) <= limit + _NOTE_CHARACTERS:
+        return text
+    return f"{text[:limit]}… ({len(text)} characters)"
 
 
 def _evaluated(result: EvaluateResult) -> EvaluateResult | StuiError:

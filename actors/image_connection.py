@@ -17,8 +17,8 @@ import zmq
 
 from actors.address import Ref, post
 from actors.image_calls import CallTable, PendingCall, lost, outcome_of, read_reply
-from actors.image_health import ImageHealth
-from actors.image_link import ImageLink
+from actors.image_health import ImageHealth, Pings
+from actors.image_link import ImageLink, is_hopeless
 from actors.messages import Connection, ImageAnswer, ImageCall, RenewConnection
 from actors.services import Services
 from actors.socket_loop import Arrived, SocketActor
@@ -37,6 +37,15 @@ log = structlog.get_logger(__name__)
 
 _RETRY_FIRST: Final = 0.1
 _RETRY_MOST: Final = 2.0
+_RETRY_MOST_UNHEARD: Final = 30.0
+"""Where nothing is heard of the address: libzmq resolves names in the thread that all share."""
+_STANDS_WITHIN: Final = 3.0
+"""Seconds after which a link is given up that neither stands nor was refused."""
+_PING_AGAIN_AFTER: Final = 3
+"""Intervals after which an image that can take several pings is sent another."""
+_LEGACY_PING_INTERVALS: Final = 10
+_LEGACY_PING_LEAST: Final = 3.0
+"""Intervals, and seconds at least, after which one that takes one at a time is connected anew."""
 _CALL_TIMEOUT: Final = 60.0
 """Seconds after which a call that runs no code is given up; the image may be busy for so long."""
 _INTERRUPT_GRACE: Final = 7.0
@@ -57,6 +66,13 @@ class ImageReport:
 @dataclass(frozen=True, slots=True)
 class _Connect:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class _StandsByNow:
+    """Time to look whether this link has come about."""
+
+    link: ImageLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +103,12 @@ class ImageConnection(SocketActor):
         self._health = ImageHealth()
         self._link: ImageLink | None = None
         self._ping: ImagePing | None = None
-        self._ping_sent: tuple[str, float] | None = None
+        self._pings = Pings()
         self._calls = CallTable()
         self._legacy_queue: deque[PendingCall] = deque()
         self._legacy_busy: str | None = None
+        # Workspaces of connections, by their last use. Those of earlier lives of the backend stay
+        # in the image: no command lists workspaces, and nobody else remembers them.
         self._transients: dict[Connection, float] = {}
         self._retry = _RETRY_FIRST
 
@@ -117,10 +135,13 @@ class ImageConnection(SocketActor):
                 if link is not None and socket is link.socket:
                     self._received(frames[-1])
                 elif link is not None and socket is link.monitor:
+                    stood = link.stands
                     if link.tells_up(frames):
                         self._send_ping()
                     else:
-                        self._down("the connection was lost")
+                        self._down(
+                            "the connection was lost" if stood else "nobody answers at the address"
+                        )
             case ImageCall():
                 self._call(message)
             case _Deadline(call_id):
@@ -130,6 +151,8 @@ class ImageConnection(SocketActor):
                     self._transients[connection] = self._clocks.monotonic()
             case _Connect() if self._link is None:
                 self._connect()
+            case _StandsByNow(link) if link is self._link and not link.stands:
+                self._down("nothing is heard of the address", most=_RETRY_MOST_UNHEARD)
             case _Tick():
                 self._tick()
             case LetGo():
@@ -153,82 +176,111 @@ class ImageConnection(SocketActor):
     def _connect(self) -> None:
         try:
             self._link = ImageLink(self._services.context, self.actor_inbox, self._address)
-        except zmq.ZMQError as error:  # the address is none: no time will mend that
-            self._becomes("Failed", f"cannot connect to {self._address}: {error}")
+        except zmq.ZMQError as error:
+            why = f"cannot connect to {self._address}: {error}"
+            if is_hopeless(error):
+                self._becomes("Failed", why)
+            else:
+                self._down(why)
+        else:
+            self._later(_STANDS_WITHIN, _StandsByNow(self._link))
 
     def _drop_link(self) -> None:
         if self._link is not None:
             self._link.close()
             self._link = None
-        self._ping_sent = None
+        self._pings.clear()
 
-    def _down(self, why: str) -> None:
+    def _down(self, why: str, most: float = _RETRY_MOST) -> None:
         """The image is not there: what was asked is lost, or asked for when it returns."""
         self._drop_link()
         was_up = self._is_up
         self._later(self._retry, _Connect())
-        self._retry = min(self._retry * 2, _RETRY_MOST)
-        if not was_up:
-            if self._health.status == "Unknown":
-                self._becomes("Disconnected", "nobody answers at the address")
-            return
-        log.warning("image_lost", address=self._address, reason=why)
-        self._legacy_queue.clear()
+        self._retry = min(self._retry * 2, most)
         self._legacy_busy = None
-        for pending in list(self._calls.pending.values()):
-            if not pending.sent:  # it waited for its turn
-                error = ImageDisconnected("The image went away; nothing was sent.")
-                self._answer(pending, error)
-            elif pending.call.request is None or self._is_legacy:
-                self._answer(pending, lost(pending.call, "The image went away"))
-            else:
-                pending.asking = None
-                self._later(
-                    self._services.settings.current.image_outcome_grace, _Deadline(pending.id)
-                )
-                pending.overdue = True
-        self._becomes("Reconnecting", why)
+        self._refuse_unsent("The image went away; nothing was sent.")
+        for pending in list(self._calls.pending.values()):  # also where it was `Failed` before
+            self._cut_off(pending)
+        if was_up:
+            log.warning("image_lost", address=self._address, reason=why)
+            self._becomes("Reconnecting", why)
+        elif self._health.status == "Unknown":
+            self._becomes("Disconnected", why)
 
-    def _identified(self, ping: ImagePing) -> None:
+    def _refuse_unsent(self, why: str) -> None:
+        """Answer what waits for its turn."""
+        self._legacy_queue.clear()
+        for pending in list(self._calls.pending.values()):
+            if not pending.sent:
+                self._answer(pending, ImageDisconnected(why))
+
+    def _cut_off(self, pending: PendingCall) -> None:
+        """The answer to this will not come on its own any more."""
+        if pending.call.request is None or self._is_legacy:
+            self._answer(pending, lost(pending.call, "The image went away"))
+        elif pending.asking is not None or pending.give_up_at is None:
+            pending.asking = None
+            self._give_up_in(pending, self._services.settings.current.image_outcome_grace)
+
+    def _give_up_in(self, pending: PendingCall, seconds: float) -> None:
+        pending.give_up_at = self._clocks.monotonic() + seconds
+        self._later(seconds, _Deadline(pending.id))
+
+    def _identified(self, ping: ImagePing, sent_at: float) -> None:
         """The image has said who it is: for the first time, again, or anew."""
         before, self._ping = self._ping, ping
-        now = self._clocks.wall()
-        if self._ping_sent is not None:
-            self._health.answered(now, self._clocks.monotonic() - self._ping_sent[1])
-            self._ping_sent = None
+        self._health.answered(self._clocks.wall(), self._clocks.monotonic() - sent_at)
         self._retry = _RETRY_FIRST
+        why = "the image answers"
+        if self._is_legacy and before is not None and ping.uptime < before.uptime:
+            why = "the image was started anew: its uptime fell"
+            log.warning("legacy_image_restarted", address=self._address, uptime=ping.uptime)
         if self._is_up and before is not None and before.image == ping.image:
             self._report()
             return
         for pending in list(self._calls.pending.values()):
             self._find_out(pending)
         log.info("image_connected", address=self._address, image=ping.image and ping.image.uuid)
-        if not self._becomes("Connected", "the image answers"):
+        if not self._becomes("Connected", why):
             self._report()
 
     def _tick(self) -> None:
         settings = self._services.settings.current
-        if self._link is not None:
-            if self._ping_sent is not None and self._clocks.monotonic() - self._ping_sent[1] > (
-                settings.image_ping_interval
-            ):
-                self._health.missed += 1
-                self._report()
-            elif self._ping_sent is None and self._is_up and self._legacy_busy is None:
-                self._send_ping()
-        now = self._clocks.monotonic()
-        for connection, used in list(self._transients.items()):
-            if now - used > settings.connection_lease:
-                del self._transients[connection]
-                self._send(
-                    self._calls.new_id(), "close_workspace", {"session": transient(connection)}
-                )
+        if self._link is not None and self._link.stands:
+            self._see_to_pings(settings.image_ping_interval)
+        if self._is_up:
+            self._close_transients(settings.connection_lease)
         self._later(settings.image_ping_interval, _Tick())
+
+    def _see_to_pings(self, interval: float) -> None:
+        if not self._pings:
+            if self._legacy_busy is None:
+                self._send_ping()
+            return
+        now = self._clocks.monotonic()
+        waited = self._pings.waited(now)
+        if waited > interval:
+            self._health.missed += 1
+            self._report()
+        if self._ping is None or self._is_legacy:  # a second request might be one too many
+            if waited > max(interval * _LEGACY_PING_INTERVALS, _LEGACY_PING_LEAST):
+                self._down(f"it did not answer a ping for {waited:.0f} s")
+        elif self._pings.is_due(now, interval * _PING_AGAIN_AFTER):
+            self._send_ping()
+
+    def _close_transients(self, lease: float) -> None:
+        """Drop the workspaces of connections that have asked nothing, and wait for nothing."""
+        waiting, now = self._calls.connections(), self._clocks.monotonic()
+        for connection, used in list(self._transients.items()):
+            if connection not in waiting and now - used > lease:
+                closing = {"session": transient(connection)}
+                if self._send(self._calls.new_id(), "close_workspace", closing):
+                    del self._transients[connection]
 
     def _send_ping(self) -> None:
         ping_id = self._calls.new_id()
         if self._send(ping_id, "ping", {}):
-            self._ping_sent = (ping_id, self._clocks.monotonic())
+            self._pings.add(ping_id, self._clocks.monotonic())
 
     def _becomes(self, status: Any, why: str) -> bool:
         changed = self._health.becomes(status, self._clocks.wall(), why)
@@ -309,7 +361,7 @@ class ImageConnection(SocketActor):
             )
 
     def _next_of_legacy(self) -> None:
-        while self._legacy_busy is None and self._ping_sent is None and self._legacy_queue:
+        while self._legacy_busy is None and not self._pings and self._legacy_queue:
             pending = self._legacy_queue.popleft()
             if pending.id in self._calls.pending:  # else its deadline has passed meanwhile
                 self._legacy_busy = pending.id
@@ -323,13 +375,14 @@ class ImageConnection(SocketActor):
 
     def _recover(self, call: ImageCall) -> None:
         """Take in an evaluation that was sent by somebody who is gone."""
-        pending = self._calls.add(call, None)
+        timeout = call.timeout
+        deadline = None if timeout is None else self._clocks.monotonic() + timeout
+        pending = self._calls.add(call, deadline)
         pending.sent = True
         if self._is_up:
             self._find_out(pending)
         else:
-            pending.overdue = True
-            self._later(self._services.settings.current.image_outcome_grace, _Deadline(pending.id))
+            self._cut_off(pending)
 
     def _find_out(self, pending: PendingCall) -> None:
         """Ask the image how an evaluation ended whose answer may be lost."""
@@ -339,39 +392,59 @@ class ImageConnection(SocketActor):
         elif call.parameters.get("epoch", self._epoch) != self._epoch:
             self._answer(pending, lost(call, "The image was started anew"))
         else:
-            pending.overdue = False
             pending.asking = self._calls.new_id()
             self._send(pending.asking, "get_result", {"request": call.request})
+            if call.recover and pending.deadline is not None:  # of one that was away, not before
+                left = pending.deadline - self._clocks.monotonic()
+                self._later(max(0.0, left), _Deadline(pending.id))
+            self._give_up_in(pending, _CALL_TIMEOUT)
+            if pending.interrupted:  # it may not have heard
+                self._interrupt(pending)
 
     def _overdue(self, call_id: str) -> None:
         pending = self._calls.pending.get(call_id)
         if pending is None:
             return
-        call = pending.call
+        call, now = pending.call, self._clocks.monotonic()
         if call.request is None:
             self._answer(
                 pending, DeadlineExceeded(f"The image did not answer {call.command} in time.")
             )
-        elif pending.overdue:
-            why = (
-                "The image went away" if not self._is_up else "The image did not end the evaluation"
-            )
-            self._answer(pending, self._too_late(pending) if self._is_up else lost(call, why))
-        elif pending.deadline is None or self._clocks.monotonic() < pending.deadline:
-            return  # has returned meanwhile, and its own deadline has not passed
+        elif pending.give_up_at is not None and now >= pending.give_up_at:
+            self._answer(pending, self._given_up(pending))
+        elif pending.deadline is None or now < pending.deadline or pending.interrupted:
+            return  # has returned meanwhile, or is given up later
+        elif not pending.sent:
+            self._answer(pending, _too_late(call, "it waited for other requests and was not sent"))
+        elif not self._is_up:
+            self._answer(pending, lost(call, "The image went away"))
         elif self._is_legacy or "interrupt" not in self._capabilities():
-            self._answer(pending, self._too_late(pending))
+            self._answer(
+                pending, _too_late(call, "the image cannot interrupt it, so it may still run")
+            )
         else:
-            pending.overdue = True
-            self._send(self._calls.new_id(), "interrupt", {"request": call.request})
-            self._later(_INTERRUPT_GRACE, _Deadline(call_id))
+            self._interrupt(pending)
 
-    def _too_late(self, pending: PendingCall) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            f"The evaluation did not end within {pending.call.timeout:g} s and was interrupted."
-            if pending.call.timeout is not None
-            else "The evaluation did not end in time."
-        )
+    def _interrupt(self, pending: PendingCall) -> None:
+        """Tell the image to end what is past its deadline, and wait for that a little."""
+        told = self._send(self._calls.new_id(), "interrupt", {"request": pending.call.request})
+        if told:
+            pending.interrupted = True
+            self._give_up_in(pending, _INTERRUPT_GRACE)
+        else:
+            why = "the image could not be told to interrupt it, so it may still run"
+            self._answer(pending, _too_late(pending.call, why))
+
+    def _given_up(self, pending: PendingCall) -> StuiError:
+        if not self._is_up:
+            return lost(pending.call, "The image went away")
+        if pending.interrupted:
+            return _too_late(
+                pending.call,
+                f"it was interrupted and had not ended {_INTERRUPT_GRACE:g} s later, "
+                "so it may still run",
+            )
+        return OutcomeUnknown("The image does not answer how the code ended.")
 
     # --- answers
 
@@ -383,8 +456,9 @@ class ImageConnection(SocketActor):
             if not _is_event(body):
                 self._nonsense(error)
             return
-        if self._ping_sent is not None and reply.id == self._ping_sent[0]:
-            self._ponged(reply)
+        ping_sent_at = self._pings.take(reply.id)
+        if ping_sent_at is not None:
+            self._ponged(reply, ping_sent_at)
             return
         pending = self._calls.pending.get(reply.id or "")
         if self._legacy_busy is not None:
@@ -394,13 +468,14 @@ class ImageConnection(SocketActor):
         else:
             self._found_out(reply)
 
-    def _ponged(self, reply: ImageReply) -> None:
+    def _ponged(self, reply: ImageReply, sent_at: float) -> None:
         ping = outcome_of("ping", reply)
         if isinstance(ping, ImagePing):
-            self._identified(ping)
+            self._identified(ping, sent_at)
             self._next_of_legacy()
-        else:
-            self._becomes("Failed", "what answers to ping is no image")
+        elif self._becomes("Failed", "what answers to ping is no image"):
+            log.warning("image_failed", address=self._address, reason=ping.message)
+            self._refuse_unsent("The image does not answer as one any more; nothing was sent.")
 
     def _legacy_answered(self, reply: ImageReply) -> None:
         busy, self._legacy_busy = self._legacy_busy, None
@@ -421,14 +496,22 @@ class ImageConnection(SocketActor):
         else:
             return
         pending.asking = None
+        if not pending.interrupted:
+            pending.give_up_at = None
         result = outcome_of("get_result", reply)
         call = pending.call
         if isinstance(result, GetResultResult) and result.reply is not None:
             self._answer(pending, self._understood(pending, result.reply))
         elif isinstance(result, GetResultResult) and result.state == "running":
-            self._transmit(pending)  # the image knows the request: it waits for the same end
+            # The image knows the request: it waits for the same end.
+            if not self._send(pending.id, call.command, dict(call.parameters)):
+                self._cut_off(pending)
         elif isinstance(result, GetResultResult) and not call.recover:
-            self._transmit(pending)  # it never got there: the image would know it
+            # It never got there: the image would know it.
+            if pending.interrupted:
+                self._answer(pending, _too_late(call, "it did not reach the image"))
+            else:
+                self._transmit(pending)
         else:
             self._answer(pending, OutcomeUnknown("The image does not know how the code ended."))
 
@@ -436,8 +519,8 @@ class ImageConnection(SocketActor):
         if reply.error_code == "wrong_epoch":
             self._send_ping()  # to hear the new one
         outcome = outcome_of(pending.call.command, reply)
-        if isinstance(outcome, Interrupted) and pending.overdue:
-            return self._too_late(pending)
+        if isinstance(outcome, Interrupted) and pending.interrupted:
+            return _too_late(pending.call, "it was interrupted")
         if isinstance(outcome, EvaluateResult) and self._is_legacy:
             return msgspec.structs.replace(outcome, object_id=None, variables=None)
         return outcome
@@ -447,7 +530,8 @@ class ImageConnection(SocketActor):
         log.warning("image_failed", address=self._address, reason=error.message)
         if self._ping is None:
             self._becomes("Failed", "what it answers is not the image protocol")
-        self._legacy_busy = self._ping_sent = None
+        self._legacy_busy = None
+        self._pings.clear()
         for pending in list(self._calls.pending.values()):
             if pending.sent:
                 self._answer(pending, error)
@@ -455,6 +539,8 @@ class ImageConnection(SocketActor):
 
     def _answer(self, pending: PendingCall, outcome: Any) -> None:
         self._calls.pending.pop(pending.id, None)
+        if pending.call.connection in self._transients:
+            self._transients[pending.call.connection] = self._clocks.monotonic()
         self._tell(pending.call, outcome)
 
     def _tell(self, call: ImageCall, outcome: Any) -> None:
@@ -472,6 +558,12 @@ class ImageConnection(SocketActor):
 def transient(connection: Connection) -> str:
     """The name of the workspace of a connection that works without a session."""
     return f"connection-{connection}"
+
+
+def _too_late(call: ImageCall, what_happened: str) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"The evaluation did not end within {call.timeout or 0:g} s: {what_happened}."
+    )
 
 
 def _is_event(body: bytes) -> bool:

@@ -54,3 +54,43 @@ class ImageHealth:
         self.missed = 0
         if latency is not None:
             self.latency = latency
+
+
+@dataclass(slots=True)
+class Pings:
+    """The pings that are not answered yet: when each was sent, by id. Times are monotonic."""
+
+    _sent: dict[str, float] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether one is not answered."""
+        return bool(self._sent)
+
+    def add(self, ping_id: str, now: float) -> None:
+        """One was sent."""
+        self._sent[ping_id] = now
+
+    def take(self, ping_id: str | None) -> float | None:
+        """When the ping was sent that is answered now; None where this is the answer to none.
+
+        Those sent before it are not waited for any more.
+        """
+        at = self._sent.get(ping_id or "")
+        if at is not None:
+            self._sent = {name: sent for name, sent in self._sent.items() if sent > at}
+        return at
+
+    def clear(self) -> None:
+        """No answer will come to any."""
+        self._sent.clear()
+
+    def waited(self, now: float) -> float:
+        """Seconds since the oldest was sent; 0 without one."""
+        return now - min(self._sent.values(), default=now)
+
+    def is_due(self, now: float, wait: float) -> bool:
+        """Whether to send another: WAIT seconds after the first, and ever later after each more.
+
+        So an image that computes for hours finds some hundred at the most.
+        """
+        return now - max(self._sent.values(), default=now) > wait * len(self._sent)

@@ -8,6 +8,7 @@ for a dead one (measured: a spinning peer is kept, a stopped one is lost within 
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 import msgspec
@@ -28,13 +29,27 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
+_HOPELESS: Final = frozenset(
+    {errno.EINVAL, errno.EPROTONOSUPPORT, errno.ENODEV, zmq.ENOCOMPATPROTO}
+)
+
+
+def is_hopeless(error: zmq.ZMQError) -> bool:
+    """Whether a failure to connect is the address's own, so that no other try will do better."""
+    return error.errno in _HOPELESS
 
 
 class ImageLink:
-    """A DEALER socket to an address, and the monitor that tells whether anybody is there."""
+    """A DEALER socket to an address, and the monitor that tells whether anybody is there.
+
+    The monitor tells nothing at all of a name that does not resolve: who made the link has to give
+    up one that does not stand after a while. Raises `zmq.ZMQError` (see `is_hopeless`).
+    """
 
     def __init__(self, context: zmq.Context[Socket], mailbox: SocketMailbox, address: str) -> None:
         self._mailbox = mailbox
+        self.stands = False
+        """Whether the connection stands, by the monitor's last message."""
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -42,7 +57,11 @@ class ImageLink:
         self.socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_EVERY_MS)
         self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
         self.socket.setsockopt(zmq.MAXMSGSIZE, SOCKET_BYTES)
-        self.monitor = self.socket.get_monitor_socket(_EVENTS)
+        try:
+            self.monitor = self.socket.get_monitor_socket(_EVENTS)
+        except zmq.ZMQError:
+            self.socket.close(linger=0)
+            raise
         mailbox.register(self.socket)
         mailbox.register(self.monitor)
         try:
@@ -61,7 +80,8 @@ class ImageLink:
 
     def tells_up(self, frames: Frames) -> bool:
         """Whether a message of the monitor says that the connection stands, or else is gone."""
-        return bool(parse_monitor_message(frames)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self.stands = parse_monitor_message(frames)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        return self.stands
 
     def close(self) -> None:
         """Release both sockets."""

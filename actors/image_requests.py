@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, assert_never
 
 import msgspec
@@ -37,7 +38,8 @@ def without_session(
     parameters: dict[str, Any]
     match request:
         case Evaluate():
-            name = f"{workspace}.{message.unique_id or f'key-{message.key}'}"
+            # Keys count from 1 in every life of the backend, and the image remembers earlier ones.
+            name = f"{workspace}.{message.unique_id or secrets.token_hex(16)}"
             parameters = {
                 "session": workspace,
                 "code": request.code,

@@ -424,6 +424,7 @@ class Session(DispatchedActor):
             if state.head.evaluations:
                 image_id = state.head.image_id
                 close_workspace(self._services, self._session_id, image_id, self.actor_ref)
+            self._workspace.leave(no_session(self._session_id))
             self._services.sessions.tell(Removed(self._session_id))
             self._done(message, keys, SessionDeleted(session_id=self._session_id))
             self.stop()

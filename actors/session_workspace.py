@@ -116,6 +116,16 @@ class SessionWorkspace:
                 return True
         return False
 
+    def leave(self, gone: StuiError) -> None:
+        """Answer all who wait, because the session is deleted; what runs is not waited for."""
+        if self._job is not None:
+            ran = OutcomeUnknown("The session was deleted while the code ran.")
+            self.answer(self._job.keys, ran if self._job.sent else gone)
+        for job in self._waiting:
+            self.answer(job.keys, gone)
+        self._job = None
+        self._waiting.clear()
+
     def interrupt(self, request: ClientRequest) -> None:
         """Ask the image to end what runs for this session."""
         job = self._job
@@ -325,8 +335,14 @@ class SessionWorkspace:
         )
 
     def _keep_outcome(self, job: Job, error: StuiError) -> None:
-        """The outcome could not be stored: say so to those who wait, and keep it."""
-        self.answer(job.keys, error)
+        """The outcome could not be stored: say so to those who wait, and keep it.
+
+        Who asks again by a unique id will get it. Others must not be told to try again.
+        """
+        ran = OutcomeUnknown(
+            "The code has run, but its outcome cannot be stored now; it will be in the history."
+        )
+        self.answer(job.keys, error if job.unique_id is not None else ran)
         job.keys.clear()
         self._later(_TRY_AGAIN, StoreAgain())
 

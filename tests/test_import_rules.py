@@ -22,7 +22,6 @@ ALLOWED = {
 STARTS_A_BACKEND = (
     "stui.py",
     "tools/serve.py",
-    "tools/demo.py",
     "tools/config.py",
     "tools/session_files.py",
     "tools/bench/",

@@ -111,7 +111,7 @@ def test_no_wake_up_is_lost_however_often_the_actor_goes_to_sleep(parent: Parent
 
     def ask(producer: int) -> None:
         for number in range(400):
-            answered.append(ref.ask((producer, number), timeout=DEADLINE))  # noqa: PERF401
+            answered.append(ref.ask((producer, number), timeout=DEADLINE))  # noqa: PERF401 - the threads share it
 
     threads = [threading.Thread(target=ask, args=(producer,)) for producer in range(4)]
     for thread in threads:

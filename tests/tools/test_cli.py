@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.tools.go_between import Message, fake_backend, success
 from tests.tools.processes import environment, running, wait_until
 from tools.cli.asking import login_name
 from tools.cli.command import cli
@@ -127,6 +128,26 @@ def test_ctrl_c_interrupts_the_code(
     assert ended == (ExitCode.FAILED, "")
     assert command.errors() == "stui: interrupted\n"
     assert client.evaluate("6 * 7", session).result == "42"  # the image is free again
+
+
+def test_ctrl_c_interrupts_on_the_image_where_the_code_runs(tmp_path: Path) -> None:
+    def answer(message: Message) -> list[bytes]:
+        return [success(message, {"interrupted": True})] if "interrupt" in message.values() else []
+
+    with (
+        fake_backend(answer) as backend,
+        running(
+            *("eval", "code", "--image", "second"),
+            stderr=tmp_path / "log",
+            more={"STUI_ENDPOINT": backend.endpoint},
+        ) as command,
+    ):
+        wait_until(lambda: bool(backend.requests), "the code is sent")
+        ended = command.end(signal.SIGINT)
+
+    assert ended == (ExitCode.FAILED, "")
+    assert backend.requests[-1]["command"] == "interrupt"
+    assert backend.requests[-1]["parameters"] == {"image_id": "second"}
 
 
 def test_a_result_cannot_steer_the_terminal(stui: Stui) -> None:

@@ -294,6 +294,21 @@ def test_code_without_a_session_is_never_sent_twice(client: Client, service: str
     assert client.evaluate("import builtins; builtins.hits").result == "1"
 
 
+def test_an_interrupt_is_never_sent_twice(client: Client, service: str) -> None:
+    """The second one might end the evaluation after the one that was meant."""
+    session = client.create_session().session_id
+
+    with (
+        lossy_proxy(service, "interrupt") as proxy,
+        Client(proxy.endpoint, timeout=1.0) as through,
+        pytest.raises(OutcomeUnknown, match="not known"),
+    ):
+        through.interrupt(session)
+
+    assert proxy.swallowed.is_set()
+    assert proxy.passed.count("interrupt") == 1
+
+
 # --- a backend that dies
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+import click
+
+from tools.cli.command import cli
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,3 +36,23 @@ def test_what_it_links_to_is_there() -> None:
 
     assert len(links) > 4
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def commands(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from commands(command)
+        else:
+            yield command
+
+
+def test_every_command_that_asks_the_backend_takes_json() -> None:
+    own = {"serve", "image", "demo", "completion"}  # the programs, and what asks nobody
+
+    without = {
+        command.name
+        for command in commands(cli)
+        if not any("--json" in parameter.opts for parameter in command.params)
+    }
+
+    assert without == own

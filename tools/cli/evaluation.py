@@ -45,7 +45,7 @@ def evaluate(
     try:
         reply = asking.client.evaluate(code, session_id, image_id=image, timeout=timeout)
     except KeyboardInterrupt:
-        asking.client.interrupt(session_id)
+        asking.client.interrupt(session_id, image_id=image)
         raise Failure("interrupted") from None
     asking.show(reply, harmless(reply.result))
 

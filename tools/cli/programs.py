@@ -86,8 +86,8 @@ def serve(
     has a name in the environment as well: `data_dir` is STUI_DATA_DIR, and so on.
     """
     # Here, because a backend is much to import for those who only ask one.
-    from tools.config import BadSettings, images_from  # noqa: PLC0415
-    from tools.serve import serve as run  # noqa: PLC0415
+    from tools.config import BadSettings, images_from  # noqa: PLC0415 - see above
+    from tools.serve import serve as run  # noqa: PLC0415 - see above
 
     try:
         flags = {
@@ -123,7 +123,7 @@ def image(kind: str, bind: str | None, name: str | None, state_dir: Path | None)
     if kind == "smalltalk":
         from tools.images.smalltalk import run  # noqa: PLC0415 - nobody needs both
     else:
-        from tools.images.python_image.launcher import run  # noqa: PLC0415
+        from tools.images.python_image.launcher import run  # noqa: PLC0415 - as above
 
     name = name or kind
     state_dir = state_dir or platformdirs.user_state_path("stui") / "images" / name
@@ -141,6 +141,6 @@ def demo(kind: str, keep: bool) -> None:
     Runs an image and a backend of its own, on free ports and in a temporary directory, and ends
     them. Exits with 0 only if each step held.
     """
-    from tools.demo import run  # noqa: PLC0415
+    from tools.demo import run  # noqa: PLC0415 - nobody else needs it
 
     sys.exit(run(kind, keep=keep))

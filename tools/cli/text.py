@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 _GAP: Final = "  "
-_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _NARROWEST: Final = 8
 """Columns are not cut below this width, however narrow the terminal is."""
 

@@ -63,8 +63,8 @@ class Client:
     Each request has a UUID, and is sent again with it, over a new connection where need be, until
     it is answered or TIMEOUT seconds are over: then `NoAnswer` is raised. The backend does such a
     request once, however often it comes. `evaluate` and `inspect` may take longer, as long as the
-    service gives signs of life; where they name no session they are sent only once, and raise
-    `OutcomeUnknown` when their reply is lost.
+    service gives signs of life. They are sent only once where they name no session, and so is
+    `interrupt` in any case: then `OutcomeUnknown` is raised when their reply is lost.
 
     Every method raises the class of `protocol.errors` that the backend answered with; `StuiError`
     is the base of all. CLIENT_ID is used where a method takes one and none is given.
@@ -156,12 +156,14 @@ class Client:
             include_private=include_private,
         )
 
-    def interrupt(self, session_id: str | None = None) -> InterruptResult:
-        """End what a session evaluates, or this connection's own workspace.
+    def interrupt(
+        self, session_id: str | None = None, *, image_id: str | None = None
+    ) -> InterruptResult:
+        """End what a session evaluates, or without one what this client does on an image.
 
         While `evaluate` waits in one thread, ask from another one with a client of its own.
         """
-        return self.ask("interrupt", InterruptResult, session_id=session_id)
+        return self.ask("interrupt", InterruptResult, session_id=session_id, image_id=image_id)
 
     def browse_class(
         self, class_name: str, *, session_id: str | None = None, image_id: str | None = None
@@ -372,10 +374,11 @@ class Client:
         given = {name: value for name, value in parameters.items() if value is not None}
         request_id = request_id or str(uuid.uuid4())
         in_workspace = command in _WORKSPACE_COMMANDS
+        repeatable = "session_id" in given if in_workspace else command != "interrupt"
         request = Outgoing(
             id=request_id,
             body=_encode(request_id, command, given),
-            repeatable=not in_workspace or "session_id" in given,
+            repeatable=repeatable,
             patient=in_workspace,
         )
         reply = self._connection.ask(request, self.timeout)

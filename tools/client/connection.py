@@ -128,7 +128,7 @@ class Connection:
                 if not request.repeatable:
                     raise OutcomeUnknown(
                         f"{self.endpoint} has not answered and is silent; whether the request was "
-                        "done is not known. Requests to a session can be asked again, others not."
+                        "done is not known. It is not sent again: that might do it twice."
                     )
                 if deadline.over:
                     raise self._silent(timeout)

@@ -94,7 +94,7 @@ def _compile(code: str, filename: str, *, only_expression: bool) -> tuple[CodeTy
 def _run(steps: tuple[CodeType, CodeType], namespace: dict[str, object]) -> object:
     statements, expression = steps
     exec(statements, namespace)  # noqa: S102 - that is what an image is for
-    return eval(expression, namespace)  # noqa: S307
+    return eval(expression, namespace)  # noqa: S307 - what an image is for
 
 
 def _compile_failure(error: BaseException, code: str) -> Failure:

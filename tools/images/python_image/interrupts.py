@@ -70,4 +70,4 @@ class Interrupts:
             (self._meant,) = _NUMBER.unpack(data[-_NUMBER.size :])
 
 
-_HANDLER = (Interrupts._on_signal.__code__, Interrupts._read_numbers.__code__)  # noqa: SLF001
+_HANDLER = (Interrupts._on_signal.__code__, Interrupts._read_numbers.__code__)  # noqa: SLF001 - of the class itself
