@@ -7,6 +7,7 @@ takes one request at a time and can tell nothing afterwards. docs/image-protocol
 from __future__ import annotations
 
 import copy
+import secrets
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -51,6 +52,7 @@ _CALL_TIMEOUT: Final = 60.0
 _INTERRUPT_GRACE: Final = 7.0
 """Seconds that an interrupted evaluation has to end, before its client is answered without it."""
 _LEGACY_PARAMETERS: Final = {"evaluate": ("code",), "inspect": ("target", "depth")}
+_THIS_LIFE: Final = secrets.token_hex(8)
 LEGACY_CAPABILITIES: Final = frozenset({"ping", "evaluate", "inspect"})
 
 
@@ -394,7 +396,7 @@ class ImageConnection(SocketActor):
         else:
             pending.asking = self._calls.new_id()
             self._send(pending.asking, "get_result", {"request": call.request})
-            if call.recover and pending.deadline is not None:  # of one that was away, not before
+            if call.recover and pending.deadline is not None:  # nobody has set an alarm for it yet
                 left = pending.deadline - self._clocks.monotonic()
                 self._later(max(0.0, left), _Deadline(pending.id))
             self._give_up_in(pending, _CALL_TIMEOUT)
@@ -556,14 +558,17 @@ class ImageConnection(SocketActor):
 
 
 def transient(connection: Connection) -> str:
-    """The name of the workspace of a connection that works without a session."""
-    return f"connection-{connection}"
+    """The name of the workspace of a connection that works without a session.
+
+    ZeroMQ gives connections the same names in each life of the backend, and the image outlives it.
+    """
+    return f"connection-{_THIS_LIFE}-{connection}"
 
 
 def _too_late(call: ImageCall, what_happened: str) -> DeadlineExceeded:
-    return DeadlineExceeded(
-        f"The evaluation did not end within {call.timeout or 0:g} s: {what_happened}."
-    )
+    # Of one that another actor has sent, only what was left of its time is known here.
+    when = "in time" if call.recover or call.timeout is None else f"within {call.timeout:g} s"
+    return DeadlineExceeded(f"The evaluation did not end {when}: {what_happened}.")
 
 
 def _is_event(body: bytes) -> bool:

@@ -180,7 +180,7 @@ class ImageDirectory(ThreadedActor):
             case ConnectImage(address=address, name=name):
                 self._connect(message, address, name)
             case DisconnectImage(image_id=image_id):
-                self._disconnect(message, self._find(image_id))
+                self._forget(self._find(image_id), [message])
             case request:
                 raise NotSupported(f"{request.command()} is not served yet.")
 
@@ -190,8 +190,9 @@ class ImageDirectory(ThreadedActor):
                 image.waiting.append(message)
                 return
             if image.address == address:
-                if image.health.status == "Connected":
-                    self._answer(message, self._status(image))
+                if image.health.status == "Connected":  # it may not be kept yet, or not any more
+                    image.waiting.append(message)
+                    self._keep(image)
                     return
                 raise ImageDisconnected(
                     f"The image {image.name} at {address} is known and "
@@ -204,11 +205,6 @@ class ImageDirectory(ThreadedActor):
         image.waiting.append(message)
         ref, urn = self.actor_ref, image.ref.actor_urn
         self._services.timer.after(_CONNECT_WITHIN, lambda what: post(ref, what), _GiveUp(urn))
-
-    def _disconnect(self, message: ClientRequest, image: _Image) -> None:
-        token = next(self._tokens)
-        forget = ForgetImage(self.actor_ref, token, image.image_id)
-        self._store(token, _Storing(forget, image, [message]))
 
     def _store(self, token: int, storing: _Storing) -> None:
         self._storing[token] = storing
@@ -225,6 +221,9 @@ class ImageDirectory(ThreadedActor):
                 self._remove(image)
             now = self._services.clocks.wall()
             image.health.becomes("Disconnected", now, "asked for by a client")
+        elif all(other.image_id != image.image_id for other in self._images.values()):
+            self._forget(image, storing.waiting)  # it was disconnected meanwhile
+            return
         for message in storing.waiting:
             self._answer(message, self._status(image))
 
@@ -298,6 +297,12 @@ class ImageDirectory(ThreadedActor):
         waiting, image.waiting = image.waiting, []
         self._publish()  # whoever is answered may use it at once
         self._store(token, _Storing(KeepImage(self.actor_ref, token, record), image, waiting))
+
+    def _forget(self, image: _Image, waiting: list[ClientRequest]) -> None:
+        """Have the image kept no longer, and answer those who wait for that when it is so."""
+        token = next(self._tokens)
+        forget = ForgetImage(self.actor_ref, token, image.image_id)
+        self._store(token, _Storing(forget, image, waiting))
 
     # --- connections
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any, assert_never
+from hashlib import blake2b
+from typing import Any, Final, assert_never
 
 import msgspec
 
@@ -13,6 +14,7 @@ from actors.messages import ClientRequest, ImageCall, Key
 from actors.session_workspace import inspection
 from protocol.requests import Evaluate, ImageRequest, Inspect, Interrupt
 
+_NAME_BYTES: Final = 20
 _OURS = frozenset({"session_id", "image_id"})
 
 
@@ -31,15 +33,17 @@ def without_session(
 ) -> ImageCall:
     """Work in the workspace of the connection, which is dropped with its lease.
 
-    A request whose id is unique names the evaluation, so that the image does not run it twice.
+    A request whose id is unique names the evaluation, with a digest of what it asks, so that the
+    image answers it from what it remembers, over whichever connection it comes again.
     """
     workspace = transient(message.connection)
     name: str | None = None
     parameters: dict[str, Any]
     match request:
         case Evaluate():
-            # Keys count from 1 in every life of the backend, and the image remembers earlier ones.
-            name = f"{workspace}.{message.unique_id or secrets.token_hex(16)}"
+            name = f"{workspace}.{secrets.token_hex(16)}"
+            if message.unique_id is not None:
+                name = _name_of(message.unique_id, message.digest)
             parameters = {
                 "session": workspace,
                 "code": request.code,
@@ -61,3 +65,9 @@ def without_session(
         request=name,
         timeout=request.timeout if isinstance(request, Evaluate) else None,
     )
+
+
+def _name_of(unique_id: str, digest: bytes) -> str:
+    name = blake2b(digest, digest_size=_NAME_BYTES)
+    name.update(unique_id.encode())
+    return f"request-{name.hexdigest()}"

@@ -369,6 +369,9 @@ class SessionDirectory(ThreadedActor):
     # --- lists
 
     def _list(self, message: ClientRequest, request: ListClientSessions) -> None:
+        if not self._services.settings.current.permits(request.client_id):
+            raise not_served(request.client_id)
+
         def reply(infos: dict[SessionId, SessionInfo]) -> Outcome:
             now = self._clocks.running_time()
             heads = self._services.reader().heads_of_client(request.client_id)

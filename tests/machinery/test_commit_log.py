@@ -31,8 +31,8 @@ from actors.messages import (
     Stale,
     StoreCommit,
 )
+from actors.refusals import no_session
 from actors.session_state import SessionState, changed_head
-from actors.storage_writer import no_session
 from protocol.errors import StorageUnavailable, StuiError
 from storage.document import SessionHead
 from storage.store import StaleWriter
