@@ -305,17 +305,17 @@ class Gateway(SocketActor):
 
     def _to_directory(self, entry: Pending, message: ClientRequest, session_id: SessionId) -> None:
         self._by_directory[session_id] = message.key
+        entry.through = session_id
         self._to(self._services.sessions, entry, message)
 
-    def _routed(self, session_id: SessionId, ref: Ref | None, key: Key) -> None:
+    def _routed(self, session_id: SessionId, ref: Ref, key: Key) -> None:
         """Go to a session directly, once nothing is on the way to it through the directory."""
         entry = self._pending.get(key)
-        if entry is not None and ref is not None:
+        if entry is not None:
             entry.owner = _session(ref)
         if self._by_directory.get(session_id, key) == key:
             self._by_directory.pop(session_id, None)
-            if ref is not None:
-                self._routes[session_id] = ref
+            self._routes[session_id] = ref
 
     def _call_image(self, entry: Pending, image_id: str | None, call: ImageCall) -> None:
         image = self._services.image_table.current.find(image_id)
@@ -369,6 +369,8 @@ class Gateway(SocketActor):
     def _finish(self, key: Key, body: bytes) -> None:
         entry = self._pending.take(key)
         if entry is not None:
+            if entry.through is not None and self._by_directory.get(entry.through) == key:
+                del self._by_directory[entry.through]  # the directory has answered it itself
             self._send(entry, body)
         if self._draining and not len(self._pending):
             self._door.drained.set()

@@ -64,12 +64,12 @@ class Answer:
 class Routed:
     """The SessionDirectory tells the Gateway who serves a session, and was given request KEY.
 
-    Without a `ref` the directory has answered the request itself. It tells one of this for each
-    request that names a session, so that none overtakes another on its way.
+    It tells one of this for each request that names a session and that it did not answer itself, so
+    that none overtakes another on its way.
     """
 
     session_id: SessionId
-    ref: Ref | None
+    ref: Ref
     key: Key
 
 

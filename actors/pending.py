@@ -10,6 +10,7 @@ from actors.messages import Connection, Key
 from actors.socket_loop import Frames, Socket
 from protocol.dialects import Origin
 from protocol.errors import Overloaded
+from protocol.ids import SessionId
 
 Owner: TypeAlias = str
 """Who is to answer: the name of an actor of the tree, and `/URN` where it is a child's turn."""
@@ -19,7 +20,8 @@ Owner: TypeAlias = str
 class Pending:
     """A request under way. `route` are the frames in front of the reply's body.
 
-    `undecoded` is the request's body while the Transcoder has it for the first time.
+    `undecoded` is the request's body while the Transcoder has it for the first time; `through` is
+    the session whose request went by way of the directory.
     """
 
     socket: Socket
@@ -28,6 +30,7 @@ class Pending:
     origin: Origin
     owner: Owner
     undecoded: bytes | None = None
+    through: SessionId | None = None
 
 
 class PendingTable:

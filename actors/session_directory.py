@@ -492,9 +492,6 @@ class SessionDirectory(ThreadedActor):
 
     def _answer(self, message: ClientRequest, outcome: Outcome) -> None:
         self._services.gateway.tell(Answer(message.key, outcome))
-        named: SessionId | None = getattr(message.request, "session_id", None)
-        if named is not None:
-            self._services.gateway.tell(Routed(named, None, message.key))
 
 
 def _check_length(name: str, text: JsonText | None) -> None:
