@@ -140,6 +140,7 @@ class Session(DispatchedActor):
         self._used_at = self._clocks.running_time()
         self._under_way: dict[str, _Repeatable] = {}
         self._next_look: float | None = None
+        self._removed = False
         self._resting = False
         self._deleting = False
 
@@ -269,6 +270,9 @@ class Session(DispatchedActor):
     def _rest(self) -> None:
         """Leave, unless work has come meanwhile; the Gateway sends nothing more."""
         self._resting = False
+        if self._removed:
+            self.stop()
+            return
         head = self._log.durable.head
         if not self._is_calm() or (head.state == "open" and not self._is_idle(head)):
             self._services.sessions.tell(StaysAwake(self._session_id, self.actor_ref))
@@ -427,7 +431,9 @@ class Session(DispatchedActor):
             self._workspace.leave(no_session(self._session_id))
             self._services.sessions.tell(Removed(self._session_id))
             self._done(message, keys, SessionDeleted(session_id=self._session_id))
-            self.stop()
+            # Not stopped yet: what is on its way here shall hear that there is no such session.
+            self._removed = True
+            self._services.sessions.tell(WantsRest(self._session_id, self.actor_ref))
 
         def failed(error: StuiError) -> None:
             self._deleting = False
