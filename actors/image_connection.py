@@ -553,8 +553,7 @@ class ImageConnection(SocketActor):
             call.reply_to.tell(answer)
 
     def _later(self, seconds: float, message: Any) -> None:
-        ref = self.actor_ref
-        self._services.timer.after(seconds, lambda what: post(ref, what), message)
+        self._services.timer.tell(seconds, self.actor_ref, message)
 
 
 def transient(connection: Connection) -> str:

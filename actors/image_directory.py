@@ -203,8 +203,8 @@ class ImageDirectory(ThreadedActor):
             raise InvalidParameter(f"`name` is {name!r}, which another image has already.")
         image = self._add(_generated_id(), name or "", address, known=False)
         image.waiting.append(message)
-        ref, urn = self.actor_ref, image.ref.actor_urn
-        self._services.timer.after(_CONNECT_WITHIN, lambda what: post(ref, what), _GiveUp(urn))
+        give_up = _GiveUp(image.ref.actor_urn)
+        self._services.timer.tell(_CONNECT_WITHIN, self.actor_ref, give_up)
 
     def _store(self, token: int, storing: _Storing) -> None:
         self._storing[token] = storing
@@ -238,8 +238,7 @@ class ImageDirectory(ThreadedActor):
         if isinstance(storing.message, ForgetImage):
             del self._storing[token]
         else:
-            ref, again = self.actor_ref, _StoreAgain(token)
-            self._services.timer.after(_STORE_AGAIN_AFTER, lambda what: post(ref, what), again)
+            self._services.timer.tell(_STORE_AGAIN_AFTER, self.actor_ref, _StoreAgain(token))
 
     def _give_up(self, urn: str) -> None:
         image = self._images.get(urn)
@@ -335,8 +334,7 @@ class ImageDirectory(ThreadedActor):
         image.health.becomes("Reconnecting", self._services.clocks.wall(), "its connection died")
         self._publish()
         self._tell_gone(image)
-        ref = self.actor_ref
-        self._services.timer.after(_RESTART_AFTER, lambda what: post(ref, what), _Reconnect(image))
+        self._services.timer.tell(_RESTART_AFTER, self.actor_ref, _Reconnect(image))
 
     def _tell_gone(self, image: _Image) -> None:
         """Whoever asked the connection something that it did not answer gets no answer any more."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from actors.address import Ref, post
+from actors.address import Ref
 from actors.messages import Discard, PruneReplies
 from actors.services import Services
 from actors.supervised import ThreadedActor
@@ -61,5 +61,5 @@ class Janitor(ThreadedActor):
         self._services.sessions.tell(discard)
 
     def _look_later(self) -> None:
-        ref, interval = self.actor_ref, self._services.settings.current.cleanup_interval
-        self._services.timer.after(interval, lambda message: post(ref, message), _Look())
+        interval = self._services.settings.current.cleanup_interval
+        self._services.timer.tell(interval, self.actor_ref, _Look())

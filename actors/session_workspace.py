@@ -28,7 +28,6 @@ from protocol.errors import (
     ImageError,
     ImageUnknown,
     InvalidParameter,
-    MissingParameter,
     ObjectLost,
     OutcomeUnknown,
     StuiError,
@@ -349,8 +348,6 @@ class SessionWorkspace:
     # --- inspection
 
     def _begin_inspection(self, job: Job, request: Inspect, image: ImageEntry) -> None:
-        if request.target is None and request.object_id is None:
-            raise MissingParameter("inspect needs `target`, an expression, or `object_id`.")
         if request.object_id is not None:
             known = self.log.latest.knowledge.objects.get(request.object_id)
             if known is not None and known.epoch != image.epoch:
@@ -381,8 +378,7 @@ class SessionWorkspace:
             )
 
     def _later(self, seconds: float, message: Any) -> None:
-        owner = self.owner
-        self.services.timer.after(seconds, lambda what: post(owner, what), message)
+        self.services.timer.tell(seconds, self.owner, message)
 
 
 def close_workspace(

@@ -261,8 +261,7 @@ class StorageWriter(ThreadedActor):
     # --- the files
 
     def _look_later(self, seconds: float = _FILES_EVERY) -> None:
-        ref = self.actor_ref
-        self._services.timer.after(seconds, lambda message: post(ref, message), _LookAtFiles())
+        self._services.timer.tell(seconds, self.actor_ref, _LookAtFiles())
 
     def _write_due_files(self) -> bool:
         """Write files for a while; whether more are due."""

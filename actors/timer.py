@@ -7,7 +7,10 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+from actors.address import Ref, post
 
 Tell = Callable[[Any], object]
 
@@ -33,6 +36,10 @@ class Timer(threading.Thread):
             heapq.heappush(self._due, item)
             if self._due[0] is item:
                 self._changed.notify()
+
+    def tell(self, seconds: float, ref: Ref, message: Any) -> None:
+        """Tell an actor a message in SECONDS, unless it is dead by then."""
+        self.after(seconds, partial(post, ref), message)
 
     def stop(self) -> None:
         """End the thread; what is not due yet is dropped."""
