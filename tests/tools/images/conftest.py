@@ -1,5 +1,6 @@
-"""A Python image for the tests of a module."""
+"""Images for the tests of a module: one of each dialect, or a Python image."""
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +9,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.images.dialects import PYTHON, SMALLTALK, Dialect, command_of
 from tests.tools.images.image_client import ImageClient, ImageProcess, fresh_name, running_image
+
+
+@pytest.fixture(scope="module", params=[PYTHON, SMALLTALK], ids=str)
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    found: Dialect = request.param
+    if importlib.util.find_spec(found.launcher) is None:
+        pytest.skip(f"there is no {found.launcher}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def image(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageProcess]:
+    with running_image(command_of(dialect, tmp_path_factory.mktemp("state"))) as image:
+        yield image
+
+
+@pytest.fixture
+def client(image: ImageProcess) -> Iterator[ImageClient]:
+    with ImageClient(image.endpoint) as client:
+        yield client
 
 
 def python_image(

@@ -1,6 +1,8 @@
 """The same statements in the languages of the images, for the contract suite."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ class Dialect:
     list_of_long_text: str  # a list whose one element is a text of 5,000 characters
     unprintable: str  # an object of class Grumpy that raises an error when printed
     inspects_by_key: tuple[str, str, str]  # a dictionary, and a key and value as printed
+    true: str  # as printed
+    make_graph: str  # a and b are one list of 1 and itself, c a dictionary with that at 'k'
+    is_that_graph: str  # whether it is so
+    grow_a: str  # adds 5 to the list a
+    size_of_a: str
+    assign_unkeepable: str  # x has something in it that no snapshot can keep, y is 8
+    make_large: str  # x is a list of 100,000 lists
+    texts_and_numbers: str  # a list of such, assigned to x
+    is_texts_and_numbers: str  # whether x is that list
 
     def __str__(self) -> str:
         return self.name
@@ -75,6 +86,15 @@ class Grumpy:
         raise ValueError('no')
 Grumpy()""",
     inspects_by_key=("{'key': 7}", "'key'", "7"),
+    true="True",
+    make_graph="a = [1]; a.append(a); b = a; c = {'k': a}",
+    is_that_graph="b is a and a[1] is a and c['k'] is a and a[0] == 1",
+    grow_a="a.append(5)",
+    size_of_a="len(a)",
+    assign_unkeepable="x = [(i for i in range(3)), 7]; y = 8",
+    make_large="x = [[i] for i in range(100_000)]",
+    texts_and_numbers="x = ['', 'it\\'s', 'ä€😀', 0, -1, 0.1, 1e300, 2**60, True, False, None]",
+    is_texts_and_numbers="x == ['', 'it\\'s', 'ä€😀', 0, -1, 0.1, 1e300, 2**60, True, False, None]",
 )
 
 SMALLTALK = Dialect(
@@ -109,4 +129,27 @@ Account compile: 'withdraw: amount
 Grumpy compile: 'printOn: aStream self error: ''no''' protocol: 'printing'.
 Grumpy new""",
     inspects_by_key=("Dictionary new at: #key put: 7; yourself", "'key'", "7"),
+    true="true",
+    make_graph="a := OrderedCollection with: 1. a add: a. b := a."
+    " c := Dictionary new at: 'k' put: a; yourself",
+    is_that_graph="b == a and: [(a at: 2) == a and: [(c at: 'k') == a and: [(a at: 1) = 1]]]",
+    grow_a="a add: 5",
+    size_of_a="a size",
+    assign_unkeepable="x := {[ 3 ]. 7}. y := 8",
+    make_large="x := (1 to: 100000) collect: [ :i | {i} ]",
+    texts_and_numbers="x := {''. 'it''s'. 'ä€😀'. 0. -1. 0.1. 1e300. 2 ** 60. true. false. nil}",
+    is_texts_and_numbers="x = {''. 'it''s'. 'ä€😀'. 0. -1. 0.1. 1e300. 2 ** 60. true. false. nil}",
 )
+
+_RUN = """
+import sys
+from pathlib import Path
+from {launcher} import run
+sys.exit(run(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+"""
+
+
+def command_of(dialect: Dialect, state_dir: Path, endpoint: str = "tcp://127.0.0.1:*") -> list[str]:
+    """What starts an image of the dialect."""
+    code = _RUN.format(launcher=dialect.launcher)
+    return [sys.executable, "-c", code, endpoint, "contract", str(state_dir)]

@@ -1,15 +1,12 @@
 """What docs/image-protocol.md says of a full image, asked of every image through its socket."""
 
-import importlib.util
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.tools.images.dialects import PYTHON, SMALLTALK, Dialect
+from tests.tools.images.dialects import PYTHON, Dialect, command_of
 from tests.tools.images.image_client import (
     ImageClient,
     ImageProcess,
@@ -31,43 +28,10 @@ COMMANDS = {
     "browse_class",
     "get_method",
     "system_info",
+    "snapshot_workspace",
+    "restore_workspace",
+    "release_objects",
 }
-_RUN = """
-import sys
-from pathlib import Path
-from {launcher} import run
-sys.exit(run(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
-"""
-
-
-def command_of(dialect: Dialect, state_dir: Path, endpoint: str = "tcp://127.0.0.1:*") -> list[str]:
-    code = _RUN.format(launcher=dialect.launcher)
-    return [sys.executable, "-c", code, endpoint, "contract", str(state_dir)]
-
-
-@pytest.fixture(scope="module", params=[PYTHON, SMALLTALK], ids=str)
-def dialect(request: pytest.FixtureRequest) -> Dialect:
-    found: Dialect = request.param
-    if importlib.util.find_spec(found.launcher) is None:
-        pytest.skip(f"there is no {found.launcher}")
-    return found
-
-
-@pytest.fixture(scope="module")
-def image(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageProcess]:
-    with running_image(command_of(dialect, tmp_path_factory.mktemp("state"))) as image:
-        yield image
-
-
-@pytest.fixture
-def client(image: ImageProcess) -> Iterator[ImageClient]:
-    with ImageClient(image.endpoint) as client:
-        yield client
-
-
-@pytest.fixture
-def session() -> str:
-    return fresh_name("session")
 
 
 def looping(client: ImageClient, dialect: Dialect, session: str, name: str) -> str:

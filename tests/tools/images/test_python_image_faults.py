@@ -294,7 +294,7 @@ class TestFront:
 
     def test_it_gives_up_when_no_object_memory_starts(self, tmp_path: Path) -> None:
         (tmp_path / "sitecustomize.py").write_text(
-            "import os, sys\nif 'object_memory' in ' '.join(sys.orig_argv): os._exit(7)\n"
+            "import os, sys\nif 'memory_main' in ' '.join(sys.orig_argv): os._exit(7)\n"
         )
         ended = run_image(tmp_path / "state", PYTHONPATH=str(tmp_path))
         assert ended.returncode == 1

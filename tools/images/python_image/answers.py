@@ -1,6 +1,8 @@
 """What the object memory answers when it did what was asked, one type per command."""
 
-from msgspec import UNSET, Struct, UnsetType
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType, field
 
 
 class WorkspaceOpened(Struct, frozen=True):
@@ -98,6 +100,76 @@ class SystemDescribed(Struct, frozen=True):
     info: dict[str, str]
 
 
+class SnapshotVariable(Struct, frozen=True, kw_only=True):
+    """One variable in a snapshot; `size` in bytes, without what it refers to."""
+
+    name: str
+    class_name: str = field(name="class")
+    print_string: str
+    size: int
+    restorable: bool
+    reason: str | UnsetType = UNSET
+
+
+class SnapshotObject(Struct, frozen=True, kw_only=True):
+    """One object with an id in a snapshot."""
+
+    object_id: str
+    restorable: bool
+    reason: str | UnsetType = UNSET
+
+
+class SnapshotTaken(Struct, frozen=True, kw_only=True):
+    """Answer to snapshot_workspace; where nothing changed it ends with `unchanged`."""
+
+    session: str
+    digest: str
+    unchanged: bool
+    format: str | UnsetType = UNSET
+    data: str | UnsetType = UNSET
+    variables: list[SnapshotVariable] | UnsetType = UNSET
+    objects: list[SnapshotObject] | UnsetType = UNSET
+    object_count: int | UnsetType = UNSET
+
+
+Fate = Literal["restored", "partial", "lost"]
+
+
+class RestoredVariable(Struct, frozen=True, kw_only=True):
+    """What became of a variable."""
+
+    name: str
+    fate: Fate
+    class_name: str = field(name="class")
+    print_string: str
+    reason: str | UnsetType = UNSET
+
+
+class RestoredObject(Struct, frozen=True, kw_only=True):
+    """What became of an object that had an id."""
+
+    object_id: str
+    fate: Fate
+    class_name: str = field(name="class")
+    print_string: str
+    reason: str | UnsetType = UNSET
+
+
+class WorkspaceRestored(Struct, frozen=True):
+    """Answer to restore_workspace."""
+
+    session: str
+    variables: list[RestoredVariable]
+    objects: list[RestoredObject]
+
+
+class ObjectsReleased(Struct, frozen=True):
+    """Answer to release_objects."""
+
+    session: str
+    released: int
+
+
 MemoryAnswer = (
     WorkspaceOpened
     | WorkspaceClosed
@@ -107,4 +179,7 @@ MemoryAnswer = (
     | ClassBrowsed
     | MethodFound
     | SystemDescribed
+    | SnapshotTaken
+    | WorkspaceRestored
+    | ObjectsReleased
 )

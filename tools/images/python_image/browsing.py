@@ -7,14 +7,15 @@ import textwrap
 import tokenize
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from protocol.errors import excerpt
+from protocol.limits import PRINT_CHARACTERS
 from tools.images.python_image.answers import ClassBrowsed, ClassInfo, MethodInfo
 from tools.images.python_image.class_index import ClassIndex
 from tools.images.python_image.commands import BrowseClass
 from tools.images.python_image.failures import RefusedError
-from tools.images.python_image.printing import cut
+from tools.images.python_image.printing import MAX_ENTRY, cut
 from tools.images.python_image.static import ancestors, class_dict, is_a, module_of, name_of
 
 _BUILTIN_METHODS = (
@@ -26,17 +27,39 @@ _BUILTIN_METHODS = (
 _METHODS = (types.FunctionType, property, classmethod, staticmethod, *_BUILTIN_METHODS)
 _CLASS_SIDE = (classmethod, staticmethod, types.ClassMethodDescriptorType)
 _GETTER = property.__dict__["fget"]
+# In JSON one takes up to six bytes.
+_LISTED_CHARACTERS = 2_000_000
+_OVERHEAD = 100  # characters around those of a class
 _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
-def describe_class(cls: type, index: ClassIndex) -> ClassInfo:
+def describe_classes(classes: Iterable[type], index: ClassIndex) -> list[ClassInfo]:
+    """The classes with the beginnings of their comments, as many as fit into one reply.
+
+    One session's many classes must not keep the others from listing any.
+    """
+    described = []
+    room = _LISTED_CHARACTERS
+    for cls in classes:
+        info = describe_class(cls, index, MAX_ENTRY)
+        texts = (info.name, info.superclass, info.comment, info.package)
+        room -= _OVERHEAD + sum(map(len, texts))
+        if room < 0:
+            break
+        described.append(info)
+    return described
+
+
+def describe_class(
+    cls: type, index: ClassIndex, comment_characters: int = PRINT_CHARACTERS
+) -> ClassInfo:
     """What is said of every class."""
     parents = ancestors(cls)[1:2]
     comment = class_dict(cls).get("__doc__")
     return ClassInfo(
         name=_text(name_of(cls)),
         superclass=_text(name_of(parents[0])) if parents else "",
-        comment=_text(comment),
+        comment=cut(comment, comment_characters).text if type(comment) is str else "",
         package=_text(module_of(cls)),
         is_system=index.is_system(cls),
     )
@@ -78,7 +101,7 @@ def _describe(name: str, member: object) -> MethodInfo:
     function = _function(member)
     takes_receiver = not is_a(member, staticmethod)
     return MethodInfo(
-        name=_text(name),
+        name=_name(name),
         source=_source(function),
         category=_category(name, member),
         is_class_method=is_a(member, *_CLASS_SIDE),
@@ -117,9 +140,9 @@ def _arguments(function: object) -> list[str]:
         count = code.co_argcount + code.co_kwonlyargcount
         count += bool(code.co_flags & inspect.CO_VARARGS)
         count += bool(code.co_flags & inspect.CO_VARKEYWORDS)
-        return [_text(name) for name in code.co_varnames[:count]]
+        return [_name(name) for name in code.co_varnames[:count]]
     try:
-        return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+        return [_name(name) for name in inspect.signature(function).parameters]  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return []
 
@@ -149,7 +172,7 @@ def _instance_vars(cls: type) -> list[str]:
         function = _function(member)
         if isinstance(function, types.FunctionType) and not is_a(member, *_CLASS_SIDE):
             names += _assigned_to_receiver(function.__code__)
-    return [_text(name) for name in dict.fromkeys(names) if name not in ("__dict__", "__weakref__")]
+    return [_name(name) for name in dict.fromkeys(names) if name not in ("__dict__", "__weakref__")]
 
 
 def _is_class_var(kind: object) -> bool:
@@ -173,13 +196,17 @@ def _assigned_to_receiver(code: types.CodeType) -> Iterator[str]:
 def _class_vars(cls: type) -> list[str]:
     methods = {name for name, _ in _methods(cls)}
     return [
-        _text(name)
+        _name(name)
         for name, member in class_dict(cls).items()
         if type(name) is str
         and name not in methods
         and not (name.startswith("__") and name.endswith("__"))
         and not is_a(member, *_SLOTS)
     ]
+
+
+def _name(name: str) -> str:
+    return cut(name, MAX_ENTRY).text
 
 
 def _text(value: object) -> str:

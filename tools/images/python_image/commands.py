@@ -9,10 +9,15 @@ from msgspec import Meta, Struct
 
 from protocol.errors import excerpt
 from tools.images.python_image.failures import RefusedError
+from tools.images.python_image.snapshots.formats import FORMATS, OWN_FORMAT
 
 SessionName = Annotated[str, Meta(min_length=1, max_length=256)]
 RequestName = Annotated[str, Meta(min_length=1, max_length=1024)]
 Count = Annotated[int, Meta(ge=0)]
+
+# What a snapshot may be allowed at most: `data` in bytes, and the time that it takes.
+MOST_BYTES = 32 * 1024 * 1024
+MOST_SECONDS = 3_600
 
 
 class Ping(Struct, frozen=True, tag_field="command", tag="ping"):
@@ -102,6 +107,31 @@ class SystemInfo(EpochCommand, frozen=True, kw_only=True, tag="system_info"):
     info_type: Literal["Basic", "Memory", "Packages", "Environment", "All"] = "Basic"
 
 
+class SnapshotWorkspace(EpochCommand, frozen=True, kw_only=True, tag="snapshot_workspace"):
+    """Take the session's workspace as data, where it is not what the digest `unless` names."""
+
+    session: SessionName
+    unless: str | None = None
+    format: str = OWN_FORMAT
+    most_bytes: Annotated[int, Meta(ge=0, le=MOST_BYTES)] = 8 * 1024 * 1024
+    most_seconds: Annotated[float, Meta(gt=0, le=MOST_SECONDS)] = 10
+
+
+class RestoreWorkspace(EpochCommand, frozen=True, kw_only=True, tag="restore_workspace"):
+    """Put what a snapshot holds in the place of what the session's workspace holds."""
+
+    session: SessionName
+    format: str
+    data: str
+
+
+class ReleaseObjects(EpochCommand, frozen=True, kw_only=True, tag="release_objects"):
+    """Let go of objects that were shown."""
+
+    session: SessionName
+    object_ids: list[str]
+
+
 # What only the object memory can do, in the order of arrival.
 MemoryCommand = (
     OpenWorkspace
@@ -112,6 +142,9 @@ MemoryCommand = (
     | BrowseClass
     | GetMethod
     | SystemInfo
+    | SnapshotWorkspace
+    | RestoreWorkspace
+    | ReleaseObjects
 )
 AnyCommand = Ping | GetResult | Interrupt | MemoryCommand
 
@@ -127,6 +160,9 @@ COMMAND_NAMES = (
     "browse_class",
     "get_method",
     "system_info",
+    "snapshot_workspace",
+    "restore_workspace",
+    "release_objects",
 )
 
 _BOOLEAN = "true or false"
@@ -145,6 +181,9 @@ _EXPECTED = {
     "include_instance_vars": _BOOLEAN,
     "include_class_vars": _BOOLEAN,
     "is_class_method": _BOOLEAN,
+    "most_bytes": f"an integer from 0 to {MOST_BYTES}",
+    "most_seconds": f"a number above 0, up to {MOST_SECONDS}",
+    "object_ids": "a list of strings",
 }
 
 
@@ -161,6 +200,12 @@ def parse_command(name: str, parameters: Mapping[str, object]) -> AnyCommand:
         raise _refusal(name, parameters, str(error)) from None
     if isinstance(command, Inspect) and command.target is None and command.object_id is None:
         raise RefusedError("missing_parameter", "inspect needs `target` or `object_id`")
+    if isinstance(command, SnapshotWorkspace | RestoreWorkspace) and command.format not in FORMATS:
+        raise RefusedError(
+            "not_supported",
+            f"{name}: the format {excerpt(command.format)} is not known;"
+            f" this image knows {', '.join(FORMATS)}",
+        )
     return command
 
 
@@ -168,7 +213,7 @@ def _refusal(name: str, parameters: Mapping[str, object], reason: str) -> Refuse
     missing = re.search(r"missing required field `(\w+)`", reason)
     if missing:
         return RefusedError("missing_parameter", f"{name} needs the parameter `{missing[1]}`")
-    wrong = re.search(r"`\$\.(\w+)`", reason)
+    wrong = re.search(r"`\$\.(\w+)", reason)
     if wrong is None:
         return RefusedError("invalid_parameter", f"{name}: {reason}")
     parameter = wrong[1]

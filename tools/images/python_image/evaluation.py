@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from tools.images.python_image.failures import Failure
 from tools.images.python_image.interrupts import Interrupts
-from tools.images.python_image.printing import cut, describe_error, error_message
+from tools.images.python_image.printing import MAX_ENTRY, cut, describe_error, error_message
 from tools.images.python_image.static import class_name
 
 _HANDLER_FILE = Interrupts.run.__code__.co_filename
@@ -104,7 +104,7 @@ def _compile_failure(error: BaseException, code: str) -> Failure:
         "stack": _bounded(traceback.format_exception_only(error)),
     }
     if isinstance(error, SyntaxError):
-        details["message"] = error.msg
+        details["message"] = cut(error.msg, MAX_ENTRY).text
         line, column = error.lineno or 0, error.offset or 0
         if line:
             details["line"] = line

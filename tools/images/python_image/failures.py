@@ -10,6 +10,7 @@ RequestErrorCode = Literal[
     "missing_parameter",
     "invalid_parameter",
     "wrong_epoch",
+    "not_supported",
     "internal",
 ]
 RuntimeErrorCode = Literal[
@@ -19,6 +20,10 @@ RuntimeErrorCode = Literal[
     "object_not_found",
     "class_not_found",
     "method_not_found",
+    "snapshot_too_large",
+    "snapshot_given_up",
+    "snapshot_damaged",
+    "reply_too_large",
 ]
 ErrorCode = RequestErrorCode | RuntimeErrorCode
 
@@ -44,3 +49,17 @@ class RefusedError(Exception):
     def __init__(self, code: ErrorCode, message: str, **details: object) -> None:
         super().__init__(message)
         self.failure = Failure(code, message, details)
+
+
+def reply_too_large(size: int, limit: int) -> Failure:
+    """What stands for a reply of so many bytes."""
+    return Failure(
+        "reply_too_large",
+        f"it was done, but the reply would have {size} bytes; the most is {limit}",
+        {"size": size, "limit": limit},
+    )
+
+
+def given_up(reason: str) -> Failure:
+    """A snapshot was not made, for a reason that may not be there the next time."""
+    return Failure("snapshot_given_up", f"the snapshot was given up: {reason}", {"reason": reason})

@@ -12,6 +12,7 @@ import structlog
 import zmq
 
 from protocol.codec import encode, encoding_of
+from protocol.limits import SOCKET_BYTES
 from tools.images.python_image.commands import (
     COMMAND_NAMES,
     GetResult,
@@ -19,9 +20,10 @@ from tools.images.python_image.commands import (
     Ping,
     parse_command,
 )
-from tools.images.python_image.failures import Failure, RefusedError
+from tools.images.python_image.failures import Failure, RefusedError, reply_too_large
 from tools.images.python_image.jobs import Address, Job, NamedRequests, Outcome, Reply
 from tools.images.python_image.keeper import CannotStartError, Keeper
+from tools.images.python_image.snapshots.formats import FORMATS
 from tools.images.python_image.wire import (
     decode_body,
     read_request,
@@ -30,6 +32,8 @@ from tools.images.python_image.wire import (
 
 log = structlog.get_logger()
 
+# The other side drops the connection at more.
+_MAX_MESSAGE = SOCKET_BYTES - 1024 * 1024
 # One turn of the loop takes at most so many requests before it looks at the object memory.
 _REQUESTS_PER_TURN = 100
 
@@ -162,6 +166,7 @@ class Front:
                 "version": platform.python_version(),
             },
             "capabilities": [name for name in COMMAND_NAMES if name != "ping"],
+            "formats": list(FORMATS),
         }
 
     def _result(self, command: GetResult) -> dict[str, object]:
@@ -198,13 +203,17 @@ class Front:
             "text": text,
         }
         for address in job.askers:
-            self._send(address, event)
+            self._send(address, encode(event, address.encoding))
 
     def _answer(self, address: Address, reply: Reply) -> None:
-        self._send(address, {"id": address.id, **reply})
+        body = encode({"id": address.id, **reply}, address.encoding)
+        if len(body) > _MAX_MESSAGE:
+            # User code that reports in the object memory's place can bring it about.
+            too_large = _reply(reply_too_large(len(body), _MAX_MESSAGE))
+            body = encode({"id": address.id, **too_large}, address.encoding)
+        self._send(address, body)
 
-    def _send(self, address: Address, message: dict[str, object]) -> None:
-        body = encode(message, address.encoding)
+    def _send(self, address: Address, body: bytes) -> None:
         frames = [address.peer, b"", body] if address.delimited else [address.peer, body]
         try:
             self._router.send_multipart(frames, zmq.NOBLOCK)

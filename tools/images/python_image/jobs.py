@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from protocol.codec import Encoding
-from tools.images.python_image.commands import Evaluate, Inspect, MemoryCommand
+from tools.images.python_image.commands import Evaluate, Inspect, MemoryCommand, RestoreWorkspace
 from tools.images.python_image.failures import Failure
 from tools.images.python_image.wire import RequestId
 
@@ -39,7 +39,7 @@ class Job:
     @property
     def is_evaluation(self) -> bool:
         """Whether it runs user code, and may be interrupted."""
-        return isinstance(self.command, Evaluate | Inspect)
+        return isinstance(self.command, Evaluate | Inspect | RestoreWorkspace)
 
     @property
     def request(self) -> str | None:

@@ -2,6 +2,7 @@
 
 import codecs
 import math
+import os
 import secrets
 import time
 from collections import deque
@@ -10,10 +11,12 @@ from collections.abc import Callable
 import structlog
 import zmq
 
+from tools.images.python_image.commands import Evaluate, SnapshotWorkspace
 from tools.images.python_image.failures import Failure, RefusedError
 from tools.images.python_image.frames import ReceivedReport, Task
 from tools.images.python_image.jobs import Job, Outcome
 from tools.images.python_image.memory_process import ENDED, MemoryDiedError, MemoryProcess
+from tools.images.python_image.snapshot_watch import SnapshotWatch
 
 log = structlog.get_logger()
 
@@ -49,9 +52,11 @@ class Keeper:
         self._printed = printed
         self._clock = clock
         self._waiting: deque[Job] = deque()
+        self._ahead: Job | None = None
         self._running: Job | None = None
         self._failed_starts = 0
         self._dead: list[MemoryProcess] = []
+        self._snapshots = SnapshotWatch(poller, ended, clock)
         self._start()
 
     def _start(self) -> None:
@@ -99,6 +104,7 @@ class Keeper:
 
     def on_readable(self, ready: dict[object, int]) -> None:
         """Deal with what the poller found of the object memory's descriptors."""
+        self._snapshots.on_readable(ready)
         try:
             if self._process.output in ready:
                 self._take_output()
@@ -116,6 +122,7 @@ class Keeper:
     def on_time(self) -> None:
         """Do what has become due."""
         now = self._clock()
+        self._snapshots.on_time()
         self._dead = [process for process in self._dead if not process.exit_reason(0)]
         if self._output_due is not None and now >= self._output_due:
             self._send_output()
@@ -132,8 +139,8 @@ class Keeper:
     def wait_at_most_ms(self) -> int:
         """Milliseconds until something may become due."""
         due = self._clock() + 1.0
-        if self._output_due is not None:
-            due = min(due, self._output_due)
+        deadlines = (self._output_due, self._snapshots.next_deadline())
+        due = min([due, *(deadline for deadline in deadlines if deadline is not None)])
         if self._running is not None and self._running.interrupts_sent:
             due = min(due, self._clock() + 0.1)
         # Rounded up, so that the loop does not spin through the last millisecond.
@@ -141,6 +148,8 @@ class Keeper:
 
     def stop(self) -> None:
         """End the object memory, and answer what it ran or should have run."""
+        self._snapshots.drop_all("the image was ended")
+        self._take_back()
         if self._running is None:
             self._process.end_orderly(timeout=1.0)
         else:
@@ -151,13 +160,16 @@ class Keeper:
             self._ended(job, Failure("interrupted", "the image was ended before it began"))
 
     def _run_next(self) -> None:
-        if self._running is not None or not self.is_ready or not self._waiting:
+        if self._running is not None:
+            self._send_ahead()
+            return
+        if not self.is_ready or not self._waiting:
             return
         # What threads and programs of earlier evaluations printed meanwhile belongs to no one.
         self._take_output()
         job = self._running = self._waiting.popleft()
         try:
-            self._process.send(Task(job.number, job.command))
+            self._process.send(Task(job.number, job.command, self._snapshots.take_done()))
         except MemoryDiedError as death:
             # It died before it got the job, so nothing of it was done.
             self._running = None
@@ -165,6 +177,32 @@ class Keeper:
             self._replace(str(death))
             return
         self._watch_for_sending()
+
+    def _send_ahead(self) -> None:
+        """Hand over the snapshot that is asked for right behind an evaluation.
+
+        The object memory begins with it when it has reported, and waits for nobody meanwhile.
+        """
+        running = self._running
+        if self._ahead is not None or running is None or not self._waiting:
+            return
+        following = self._waiting[0]
+        if isinstance(running.command, Evaluate) and isinstance(
+            following.command, SnapshotWorkspace
+        ):
+            self._ahead = self._waiting.popleft()
+            try:
+                self._process.send(Task(following.number, following.command))
+            except MemoryDiedError as death:
+                self._replace(str(death))
+                return
+            self._watch_for_sending()
+
+    def _take_back(self) -> None:
+        """What was handed over ahead was not begun: it waits again, before the others."""
+        if self._ahead is not None:
+            self._waiting.appendleft(self._ahead)
+            self._ahead = None
 
     def _watch_for_sending(self) -> None:
         wanted = zmq.POLLIN | (zmq.POLLOUT if self._process.has_unsent else 0)
@@ -176,14 +214,24 @@ class Keeper:
             self._failed_starts = 0
         elif self._running is None or report.number != self._running.number:
             raise MemoryDiedError(f"it reported on job {report.number}, which does not run")
+        elif report.child is not None:
+            self._begin_snapshot(report.child, self._process.take_descriptor())
         else:
             self._take_output()
             self._end_running(report.failure or report.result or {})
         self._run_next()
 
+    def _begin_snapshot(self, child: int, descriptor: int) -> None:
+        """Leave the running job to a child; the object memory takes the next one."""
+        job, self._running = self._running, None
+        if job is None or not isinstance(job.command, SnapshotWorkspace):
+            os.close(descriptor)
+            raise MemoryDiedError("it reported on a child for what is no snapshot")
+        self._snapshots.begin(job, job.command, child, descriptor)
+
     def _end_running(self, outcome: Outcome) -> None:
         self._send_output()
-        job, self._running = self._running, None
+        job, self._running, self._ahead = self._running, self._ahead, None
         if job is not None:
             self._ended(job, outcome)
 
@@ -196,7 +244,9 @@ class Keeper:
         self._poller.unregister(self._process.channel)
         self._watch_output(wanted=False)
         self._process.kill()
+        self._snapshots.drop_all("the object memory died meanwhile")
         self._dead.append(self._process)
+        self._take_back()
         self._end_running(
             Failure("outcome_unknown", f"the object memory died while it ran this: {text}")
         )

@@ -7,15 +7,17 @@ import socket
 import struct
 import subprocess
 import sys
+from collections import deque
 
 import msgspec
 
-from tools.images.python_image.frames import FrameReader, ReceivedReport, Task, frame
+from tools.images.python_image.frames import MAX_REPORT, FrameReader, ReceivedReport, Task, frame
 
 ENDED = "it ended"
 
 _CHUNK = 1 << 16
-_MODULE = "tools.images.python_image.object_memory"
+_MAX_DESCRIPTORS = 8  # in one piece
+_MODULE = "tools.images.python_image.memory_main"
 _NUMBER = struct.Struct(">Q")
 
 
@@ -57,7 +59,8 @@ class MemoryProcess:
         self.channel.settimeout(0)
         self._outgoing = bytearray()
         self._is_closed = False
-        self._reader = FrameReader()
+        self._reader = FrameReader(MAX_REPORT)
+        self._descriptors: deque[int] = deque()
 
     @property
     def pid(self) -> int:
@@ -88,11 +91,12 @@ class MemoryProcess:
     def receive(self) -> list[ReceivedReport]:
         """The reports that have come. Raises MemoryDiedError where no more will."""
         try:
-            piece = self.channel.recv(_CHUNK)
+            piece, descriptors, _, _ = socket.recv_fds(self.channel, _CHUNK, _MAX_DESCRIPTORS)
         except BlockingIOError:
             return []
         except OSError as error:
             raise MemoryDiedError(f"its channel broke: {error}") from error
+        self._descriptors.extend(descriptors)
         if not piece:
             raise MemoryDiedError(ENDED)
         try:
@@ -102,6 +106,12 @@ class MemoryProcess:
             ]
         except (msgspec.MsgspecError, ValueError) as error:
             raise MemoryDiedError(f"its channel carries nonsense: {error}") from error
+
+    def take_descriptor(self) -> int:
+        """The descriptor that came with the report of a child. Raises MemoryDiedError."""
+        if not self._descriptors:
+            raise MemoryDiedError("it reported on a child without a pipe to it")
+        return self._descriptors.popleft()
 
     def read_output(self) -> bytes | None:
         """Up to 64 KiB of what was printed; None where nobody can print any more."""
@@ -141,6 +151,8 @@ class MemoryProcess:
         self.channel.close()
         os.close(self.output)
         os.close(self._interrupts)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
     def end_orderly(self, timeout: float) -> None:
         """Let the child end by itself, as it does without a front; kill it after `timeout` s."""

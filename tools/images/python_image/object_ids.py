@@ -26,14 +26,42 @@ class ObjectIds:
         if known is not None:
             self._objects.move_to_end(known)
             return known
-        object_id = f"{self._epoch}-{next(self._numbers)}"
+        object_id = self._new_id()
         self._objects[object_id] = value
         self._ids[id(value)] = object_id
         if len(self._objects) > MAX_OBJECTS:
-            _, dropped = self._objects.popitem(last=False)
-            del self._ids[id(dropped)]
+            self._drop(next(iter(self._objects)))
         return object_id
+
+    def _new_id(self) -> str:
+        while True:
+            object_id = f"{self._epoch}-{next(self._numbers)}"
+            # A restore may bring ids that somebody made up.
+            if object_id not in self._objects:
+                return object_id
 
     def get(self, object_id: str) -> object:
         """The object. Raises KeyError where the session has none of that id."""
         return self._objects[object_id]
+
+    def all(self) -> dict[str, object]:
+        """The objects by id, the one longest not shown first."""
+        return dict(self._objects)
+
+    def release(self, object_id: str) -> bool:
+        """Let go of an object; false where there is none of that id."""
+        if object_id not in self._objects:
+            return False
+        self._drop(object_id)
+        return True
+
+    def replace(self, objects: dict[str, object]) -> None:
+        """Have these objects under these ids, and no others. At most 10,000."""
+        self._objects = OrderedDict(objects)
+        self._ids = {id(value): object_id for object_id, value in objects.items()}
+
+    def _drop(self, object_id: str) -> None:
+        dropped = self._objects.pop(object_id)
+        # After a restore an object may have two ids.
+        if self._ids.get(id(dropped)) == object_id:
+            del self._ids[id(dropped)]

@@ -1,22 +1,11 @@
-"""The object memory's process: reads tasks, runs them one by one, reports.
+"""What the object memory does for each command that reaches it."""
 
-Started by `memory_process` as `python -m`, with the epoch, the front's process id, and two
-inherited descriptors: the channel (a socket) and the pipe of interrupted tasks' numbers.
-"""
-
-import contextlib
-import faulthandler
-import io
+import gc
 import itertools
-import os
-import signal
-import socket
-import sys
 import time
-import traceback
-from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from tools.images.python_image.answers import (
     ClassesListed,
@@ -24,11 +13,14 @@ from tools.images.python_image.answers import (
     Inspected,
     MemoryAnswer,
     MethodFound,
+    ObjectsReleased,
+    SnapshotTaken,
     SystemDescribed,
     WorkspaceClosed,
     WorkspaceOpened,
+    WorkspaceRestored,
 )
-from tools.images.python_image.browsing import browse_class, describe_class, find_method
+from tools.images.python_image.browsing import browse_class, describe_classes, find_method
 from tools.images.python_image.class_index import ClassIndex
 from tools.images.python_image.commands import (
     BrowseClass,
@@ -39,6 +31,9 @@ from tools.images.python_image.commands import (
     ListClasses,
     MemoryCommand,
     OpenWorkspace,
+    ReleaseObjects,
+    RestoreWorkspace,
+    SnapshotWorkspace,
     SystemInfo,
 )
 from tools.images.python_image.evaluation import (
@@ -48,15 +43,26 @@ from tools.images.python_image.evaluation import (
     evaluation_failure,
     interruption,
 )
-from tools.images.python_image.failures import Failure, RefusedError
-from tools.images.python_image.frames import FrameReader, Report, Task, frame
+from tools.images.python_image.failures import Failure, given_up
+from tools.images.python_image.frames import Report, Task, report_frame
 from tools.images.python_image.inspection import Inspection, inspect_object
 from tools.images.python_image.interrupts import Interrupts
-from tools.images.python_image.parent_watch import end_with_parent
-from tools.images.python_image.printing import PrintString, cut, print_string
+from tools.images.python_image.printing import PrintString, describe_error, print_string
+from tools.images.python_image.snapshots.child import work_in_child
+from tools.images.python_image.snapshots.payload import DamagedError
+from tools.images.python_image.snapshots.picture import picture_of
+from tools.images.python_image.snapshots.restoring import Restoration
+from tools.images.python_image.snapshots.taking import take_quickly, take_snapshot
 from tools.images.python_image.static import class_name
 from tools.images.python_image.system_info import describe_system
 from tools.images.python_image.workspace import Workspace
+
+
+class Begun(Struct, frozen=True):
+    """A child has begun to do a task; its report comes through the pipe."""
+
+    child: int
+    descriptor: int
 
 
 class ObjectMemory:
@@ -69,7 +75,7 @@ class ObjectMemory:
         self._workspaces: dict[str, Workspace] = {}
         self._sources = SourceKeeper()
 
-    def do(self, task: Task) -> MemoryAnswer | Failure:
+    def do(self, task: Task) -> MemoryAnswer | Failure | Begun:
         """Do what the task says. Raises RefusedError where it cannot be done."""
         command: MemoryCommand = task.command
         match command:
@@ -96,6 +102,12 @@ class ObjectMemory:
                 return MethodFound(find_method(cls, command.method_name, on_class=on_class))
             case SystemInfo():
                 return SystemDescribed(describe_system(command.info_type))
+            case SnapshotWorkspace():
+                return self._snapshot(task.number, command)
+            case RestoreWorkspace():
+                return self._restore(task.number, command)
+            case ReleaseObjects():
+                return self._release(command)
 
     def _workspace(self, session: str) -> Workspace:
         if session not in self._workspaces:
@@ -108,8 +120,7 @@ class ObjectMemory:
     def _list_classes(self, command: ListClasses) -> ClassesListed:
         index = self._index()
         found = index.matching(command.pattern, include_system=command.include_system)
-        shown = [describe_class(cls, index) for cls in found[: command.limit]]
-        return ClassesListed(shown, len(found))
+        return ClassesListed(describe_classes(found[: command.limit], index), len(found))
 
     def _evaluate(self, number: int, command: Evaluate) -> Evaluated | Failure:
         workspace = self._workspace(command.session)
@@ -137,7 +148,7 @@ class ObjectMemory:
         displayed = command.mode == "Display"
         return Evaluated(
             result=printed.text,
-            result_type=cut(class_name(value), 1024).text,
+            result_type=class_name(value),
             execution_time=int(elapsed * 1000),
             truncated=printed.truncated,
             variables=msgspec.UNSET if variables is None else variables,
@@ -192,69 +203,66 @@ class ObjectMemory:
                 f" it was dropped, or is of another session or epoch",
             )
 
+    def _snapshot(self, number: int, command: SnapshotWorkspace) -> SnapshotTaken | Begun | Failure:
+        workspace = self._workspaces.get(command.session)
+        if workspace is None:
+            # Not opened by this; it shows as empty.
+            workspace = Workspace(command.session, self._epoch, self._numbers)
+            workspace.close()
+        picture = picture_of(workspace.module, workspace.module_name, workspace.objects.all())
+        if workspace.may_be_small():
+            quick = take_quickly(picture, command)
+            workspace.was_small(is_small=quick is not None)
+            if quick is not None:
+                return quick
 
-def serve(channel: socket.socket, memory: ObjectMemory) -> None:
-    """Run the tasks that come on the channel until the front closes it."""
-    own_process = os.getpid()
-    reader = FrameReader()
-    while piece := channel.recv(1 << 16):
-        for payload in reader.feed(piece):
-            task = msgspec.json.decode(payload, type=Task)
-            report = _run(memory, task)
-            if os.getpid() != own_process:
-                # User code forked and came back twice; the channel belongs to the other one.
-                os._exit(0)
-            channel.sendall(frame(msgspec.json.encode(report)))
+        def work() -> bytes:
+            outcome: SnapshotTaken | Failure
+            try:
+                outcome = take_snapshot(picture, command)
+            except BaseException as error:  # noqa: BLE001 - memory may run out; user code may exit
+                outcome = given_up(describe_error(error))
+            if isinstance(outcome, Failure):
+                return report_frame(Report(number, failure=outcome))
+            return report_frame(Report(number, result=outcome))
 
+        try:
+            child, descriptor = work_in_child(work, command.most_seconds)
+        except OSError as error:
+            return given_up(f"there can be no process for it: {error}")
+        return Begun(child, descriptor)
 
-def _run(memory: ObjectMemory, task: Task) -> Report:
-    try:
-        outcome = memory.do(task)
-    except RefusedError as refusal:
-        outcome = refusal.failure
-    except Exception as error:  # noqa: BLE001 - the workspaces are worth more than one answer
-        traceback.print_exc()
-        bug = evaluation_failure(error)
-        outcome = Failure("internal", f"a bug in the image: {bug.error}", bug.details)
-    for stream in (sys.stdout, sys.stderr):
-        # User code may have replaced or closed them.
-        with contextlib.suppress(Exception):
-            stream.flush()
-    if isinstance(outcome, Failure):
-        return Report(task.number, failure=outcome)
-    return Report(task.number, result=outcome)
+    def _restore(self, number: int, command: RestoreWorkspace) -> WorkspaceRestored | Failure:
+        is_new = command.session not in self._workspaces
+        workspace = self._workspace(command.session)
+        restoration = Restoration(workspace, self._sources.keep)
+        outcome: Failure | None = None
+        # Everything that is made here stays; looking for what does not takes half of the time.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            variables, objects = self._interrupts.run(number, lambda: restoration.run(command))
+        except KeyboardInterrupt as interrupt:
+            outcome = interruption(interrupt, "")
+        except DamagedError as damage:
+            outcome = Failure("snapshot_damaged", f"the snapshot cannot be restored: {damage}")
+        except BaseException as error:  # noqa: BLE001 - SystemExit of user code must not end the image
+            outcome = evaluation_failure(error)
+            outcome = Failure("snapshot_damaged", f"restoring it failed: {outcome.error}")
+        finally:
+            if collects:
+                gc.enable()
+        if outcome is None:
+            restoration.commit()
+            return WorkspaceRestored(command.session, variables, objects)
+        restoration.undo()
+        if is_new:
+            self._workspaces.pop(command.session).close()
+        return outcome
 
-
-def _prepare_process() -> None:
-    faulthandler.enable()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    sys.argv[:] = [""]
-    if sys.platform.startswith("linux"):
-        # When memory runs out, the kernel should take this process rather than the front.
-        with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
-
-
-def _in_forked_child(channel: socket.socket) -> None:
-    channel.close()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def main(epoch: str, parent: str, channel_fd: str, interrupts_fd: str) -> None:
-    """Be the object memory."""
-    end_with_parent(int(parent))
-    interrupts = Interrupts(int(interrupts_fd))
-    channel = socket.socket(fileno=int(channel_fd))
-    for descriptor in (channel.fileno(), int(interrupts_fd)):
-        os.set_inheritable(descriptor, False)  # noqa: FBT003 - its only form
-    os.register_at_fork(after_in_child=lambda: _in_forked_child(channel))
-    _prepare_process()
-    with channel:
-        channel.sendall(frame(msgspec.json.encode(Report(0))))
-        serve(channel, ObjectMemory(epoch, interrupts))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    def _release(self, command: ReleaseObjects) -> ObjectsReleased:
+        workspace = self._workspaces.get(command.session)
+        if workspace is None:
+            return ObjectsReleased(command.session, 0)
+        released = sum(map(workspace.objects.release, command.object_ids))
+        return ObjectsReleased(command.session, released)

@@ -1,11 +1,13 @@
 """The object memory must not outlive its front, whatever either is doing."""
 
 import ctypes
+import functools
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_EVERY = 1.0  # seconds
@@ -25,11 +27,17 @@ def end_with_parent(parent: int) -> None:
 
 
 def _ask_the_kernel() -> bool:
+    prctl = _prctl()
+    return prctl is not None and prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0
+
+
+@functools.cache
+def _prctl() -> Callable[..., int] | None:
     try:
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        found: Callable[..., int] = ctypes.CDLL(None, use_errno=True).prctl
     except (OSError, AttributeError):
-        return False
-    return bool(prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0)
+        return None
+    return found
 
 
 def end_when_orphaned(parent: int) -> None:

@@ -6,6 +6,7 @@ from protocol.limits import PRINT_CHARACTERS
 from tools.images.python_image.static import class_name
 
 MAX_ENTRY = 1_024
+MAX_VARIABLE_NAME = 256
 
 
 class PrintString(Struct, frozen=True):

@@ -7,6 +7,8 @@ properties, `__class__`); these functions ask the interpreter's own slots.
 import types
 from collections.abc import Mapping
 
+MAX_NAME = 1_024  # characters of a class's or module's name
+
 _DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 _TYPE_DICT = type.__dict__["__dict__"]
 _TYPE_MRO = type.__dict__["__mro__"]
@@ -16,17 +18,21 @@ _NOTHING: Mapping[str, object] = types.MappingProxyType({})
 
 
 def name_of(cls: type) -> str:
-    """A class's name."""
-    return str(_TYPE_NAME.__get__(cls))
+    """A class's name, cut where it is longer than any name that was meant as one."""
+    return _bounded(str(_TYPE_NAME.__get__(cls)))
 
 
 def module_of(cls: type) -> str:
-    """The name of the module that says it has the class; empty where it says nonsense."""
+    """The name of the module that says it has the class, cut; empty where it says nonsense."""
     try:
         module = _TYPE_MODULE.__get__(cls)
     except AttributeError:
         return ""
-    return module if type(module) is str else ""
+    return _bounded(module) if type(module) is str else ""
+
+
+def _bounded(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}… ({len(name)} characters)"
 
 
 def class_name(value: object) -> str:

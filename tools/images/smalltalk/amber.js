@@ -4,6 +4,8 @@
 
 const path = require('path');
 
+const { cut } = require('./bounds');
+
 /** Amber's globals (classes by name), its kernel functions and the names of its own classes. */
 class Amber {
   /**
@@ -62,8 +64,9 @@ class Amber {
    * @returns {object}
    */
   classOf(value) {
-    if (value === null || value === undefined) return this.globals.UndefinedObject;
-    return value.a$cls ?? this.globals.JSObjectProxy;
+    const { Behavior, JSObjectProxy, UndefinedObject } = this.globals;
+    if (value === null || value === undefined) return UndefinedObject;
+    return value.a$cls instanceof Behavior.fn ? value.a$cls : JSObjectProxy;
   }
 
   /**
@@ -77,12 +80,21 @@ class Amber {
 }
 
 /**
- * The name of a class, metaclass or trait.
+ * The name of a class, metaclass or trait, cut where it is longer than any that was meant as one.
  * @param {object} behavior
  * @returns {string}
  */
 function nameOf(behavior) {
-  return behavior.meta ? `${behavior.instanceClass.name} class` : behavior.name;
+  return behavior.meta ? `${cut(behavior.instanceClass.name)} class` : cut(behavior.name);
+}
+
+/**
+ * `an Object`, as Smalltalk shows what has nothing better to show.
+ * @param {string} className
+ * @returns {string} up to 200 characters
+ */
+function article(className) {
+  return `${/^[AEIOU]/.test(className) ? 'an' : 'a'} ${className}`.slice(0, 200);
 }
 
 /**
@@ -113,4 +125,4 @@ async function boot(nodeModules) {
   return new Amber(lang.globals, lang.api);
 }
 
-module.exports = { boot, nameOf };
+module.exports = { article, boot, nameOf };

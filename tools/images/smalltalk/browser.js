@@ -3,7 +3,12 @@
 // Classes and methods as a browser shows them. Reads Amber's structures and sends no messages, so
 // that nothing that user code has overridden can get in its way.
 
+const { cut } = require('./bounds');
 const { Failure, shortened } = require('./failures');
+
+/** Characters of all that is listed (in JSON one takes up to six bytes), and around each. */
+const LISTED_CHARACTERS = 2_000_000;
+const OVERHEAD = 100;
 
 class Browser {
   #amber;
@@ -25,7 +30,7 @@ class Browser {
       .map((name) => this.#info(name))
       .filter((info) => matches(pattern, info.name) && (includeSystem || !info.is_system))
       .sort((one, other) => (one.name < other.name ? -1 : 1));
-    return { classes: found.slice(0, limit), total_count: found.length };
+    return { classes: fitting(found.slice(0, limit)), total_count: found.length };
   }
 
   /**
@@ -46,8 +51,10 @@ class Browser {
       class_info: this.#info(name),
       instance_methods: includeMethods ? records(found, false) : [],
       class_methods: includeMethods && !found.trait ? records(found.a$cls, true) : [],
-      instance_vars: includeInstanceVars ? [...(found.slots ?? [])] : null,
-      class_vars: includeClassVars ? [...((!found.trait && found.a$cls.slots) || [])] : null,
+      instance_vars: includeInstanceVars ? (found.slots ?? []).map((slot) => cut(slot)) : null,
+      class_vars: includeClassVars
+        ? ((!found.trait && found.a$cls.slots) || []).map((slot) => cut(slot))
+        : null,
     };
   }
 
@@ -77,13 +84,27 @@ class Browser {
   #info(name) {
     const found = this.#amber.classNamed(name);
     return {
-      name,
-      superclass: found.superclass?.name ?? '',
+      name: cut(name),
+      superclass: cut(found.superclass?.name ?? ''),
       comment: found.comment ?? '',
-      package: found.category ?? '',
+      package: cut(found.category ?? ''),
       is_system: this.#amber.systemNames.has(name),
     };
   }
+}
+
+// The beginnings of the comments, and as many classes as one reply takes: one session's many
+// classes must not keep the others from listing any.
+function fitting(infos) {
+  const listed = [];
+  let room = LISTED_CHARACTERS;
+  for (const info of infos) {
+    const short = { ...info, comment: cut(info.comment) };
+    room -= OVERHEAD + [short.name, short.superclass, short.comment, short.package].join('').length;
+    if (room < 0) break;
+    listed.push(short);
+  }
+  return listed;
 }
 
 function records(behavior, isClassMethod) {
@@ -94,11 +115,11 @@ function records(behavior, isClassMethod) {
 function record(method, isClassMethod) {
   const source = method.source ?? '';
   return {
-    name: method.selector,
+    name: cut(method.selector),
     source,
-    category: method.protocol ?? '',
+    category: cut(method.protocol ?? ''),
     is_class_method: isClassMethod,
-    arguments: [...(method.args ?? [])],
+    arguments: (method.args ?? []).map((argument) => cut(argument)),
     comment: firstComment(source),
   };
 }

@@ -1,11 +1,12 @@
 'use strict';
 
-// How the main thread ends an evaluation that another thread runs: two words of shared memory and
+// How the main thread ends an evaluation that another thread runs: words of shared memory and
 // SIGINT. The main thread sends the signal only while user code runs, and user code does not go on
 // to anything else before a signal that was promised has come; so no signal hits something else.
 
 const STATE = 0;
 const INTERRUPTED_JOB = 1;
+const WAITING = 2;
 
 /** No user code runs: a signal would find nothing to end. */
 const IDLE = 0;
@@ -19,7 +20,7 @@ const SIGNALLED = 2;
  * @returns {Int32Array}
  */
 function newControl() {
-  return new Int32Array(new SharedArrayBuffer(8));
+  return new Int32Array(new SharedArrayBuffer(12));
 }
 
 /**
@@ -71,4 +72,31 @@ function isInterrupted(control, job) {
   return Atomics.load(control, INTERRUPTED_JOB) === job;
 }
 
-module.exports = { newControl, interrupt, enter, leave, reset, isInterrupted };
+/**
+ * Tells how many jobs wait for the running one. Main thread.
+ * @param {Int32Array} control
+ * @param {number} count
+ */
+function tellWaiting(control, count) {
+  Atomics.store(control, WAITING, count);
+}
+
+/**
+ * Whether jobs wait for the running one.
+ * @param {Int32Array} control
+ * @returns {boolean}
+ */
+function othersWait(control) {
+  return Atomics.load(control, WAITING) > 0;
+}
+
+module.exports = {
+  newControl,
+  interrupt,
+  enter,
+  leave,
+  reset,
+  isInterrupted,
+  tellWaiting,
+  othersWait,
+};

@@ -4,6 +4,7 @@
 // object memory, which does one thing at a time, in the order of arrival. Main thread.
 
 const { Failure, failureReply } = require('./failures');
+const { FORMAT, pack } = require('./packing');
 const { CAPABILITIES, checkedParameters } = require('./parameters');
 const { Results } = require('./results');
 const { decodeRequest } = require('./wire');
@@ -30,6 +31,7 @@ class Dispatcher {
   #jobs = 0;
   #ready = false;
   #stopping = false;
+  #packing = new Set();
   #idle = null;
 
   /**
@@ -98,6 +100,7 @@ class Dispatcher {
       busy: this.#running !== null && EVALUATING.has(this.#running.command),
       image: { uuid, epoch: this.#memory.epoch, name, dialect: 'Amber Smalltalk', version },
       capabilities: CAPABILITIES,
+      formats: [FORMAT],
     };
   }
 
@@ -122,6 +125,7 @@ class Dispatcher {
 
   #drop(job) {
     this.#queue.splice(this.#queue.indexOf(job), 1);
+    this.#tellWaiting();
     const failure = new Failure('interrupted', 'It was interrupted while it waited.');
     this.#finish(job, failureReply(failure));
   }
@@ -141,7 +145,14 @@ class Dispatcher {
       this.#queue.push(added);
       if (this.#stopping) this.#drop(added);
       else this.#runNext();
+      this.#tellWaiting();
     }
+  }
+
+  // Snapshots do not give way to one another.
+  #tellWaiting() {
+    const waiting = this.#queue.filter(({ command }) => command !== 'snapshot_workspace');
+    this.#memory.tellWaiting(waiting.length);
   }
 
   #runNext() {
@@ -155,6 +166,7 @@ class Dispatcher {
         continue;
       }
       this.#running = job;
+      this.#tellWaiting();
       this.#memory.run(job.number, job.command, job.parameters);
     }
   }
@@ -176,9 +188,31 @@ class Dispatcher {
    * The running job's reply.
    * @param {number} number the job's
    * @param {object} reply without id and timestamp
+   * @param {Uint8Array} [text] a snapshot's, that the reply is to have as its `data`
    */
-  jobDone(number, reply) {
-    if (this.#running?.number === number) this.#finishRunning(reply);
+  jobDone(number, reply, text) {
+    if (this.#running?.number !== number) return;
+    if (text === undefined) this.#finishRunning(reply);
+    else this.#packRunning(reply, text);
+  }
+
+  // The next job runs meanwhile.
+  #packRunning(reply, text) {
+    const job = this.#running;
+    const packed = this.#pack(job, reply, text).finally(() => this.#packing.delete(packed));
+    this.#packing.add(packed);
+    this.#running = null;
+    this.#idle?.();
+    this.#runNext();
+  }
+
+  async #pack(job, reply, text) {
+    try {
+      const data = await pack(text, job.parameters.most_bytes);
+      this.#finish(job, { ...reply, result: { ...reply.result, data } });
+    } catch (error) {
+      this.#finish(job, failureReply(error instanceof Failure ? error : this.#bug(error)));
+    }
   }
 
   #finishRunning(reply) {
@@ -223,10 +257,12 @@ class Dispatcher {
   async stop() {
     this.#stopping = true;
     for (const job of [...this.#queue]) this.#drop(job);
-    if (this.#running === null) return;
-    const idle = new Promise((resolve) => (this.#idle = resolve));
-    this.#memory.interrupt();
-    await idle;
+    if (this.#running !== null) {
+      const idle = new Promise((resolve) => (this.#idle = resolve));
+      this.#memory.interrupt();
+      await idle;
+    }
+    await Promise.all(this.#packing);
   }
 }
 

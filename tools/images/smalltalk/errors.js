@@ -2,11 +2,13 @@
 
 // What went wrong in user code, out of whatever it threw.
 
+const { cut } = require('./bounds');
 const { Failure } = require('./failures');
 const { Interrupted } = require('./guard');
 const { nameOf } = require('./amber');
 
 const MAX_FRAMES = 100;
+const MAX_FRAME = 2_000;
 const MAX_MESSAGE = 4_096;
 const DESCRIBING_MS = 2_000;
 const OWN_FRAME = /node:|stui\.guarded|[/\\](guard|evaluator|object_memory|kernel-runtime)\.js/;
@@ -52,7 +54,7 @@ function interruption() {
 function plainMessageOf({ receiver, smalltalkMessage }) {
   if (!smalltalkMessage) return 'The error has no message text that can be shown.';
   const name = receiver?.a$cls ? nameOf(receiver.a$cls) : 'UndefinedObject';
-  return `a ${name} does not understand #${smalltalkMessage.selector}`;
+  return `a ${name} does not understand #${cut(smalltalkMessage.selector)}`;
 }
 
 function isReturn(error) {
@@ -66,7 +68,7 @@ function isNative(error) {
 
 function classNameOf(error) {
   if (isReturn(error)) return 'NonLifoReturn';
-  if (isNative(error)) return error.name;
+  if (isNative(error)) return cut(error.name);
   return error instanceof Error ? nameOf(error.a$cls) : 'JavaScriptException';
 }
 
@@ -95,7 +97,7 @@ function contextsOf(innermost) {
   let context = innermost;
   while (context && !context.a$nil && frames.length < MAX_FRAMES) {
     if (context.selector === '_image') break;
-    frames.push(context._asString());
+    frames.push(cut(context._asString(), MAX_FRAME));
     context = context._outerContext();
   }
   const raised = frames.findIndex((frame) => !/^\S*Error|^MessageNotUnderstood|^Halt/.test(frame));
@@ -107,7 +109,7 @@ function nativeFrames(error) {
     .split('\n')
     .filter((line) => /^\s+at /.test(line) && !OWN_FRAME.test(line))
     .slice(0, MAX_FRAMES)
-    .map((line) => line.trim());
+    .map((line) => cut(line.trim(), MAX_FRAME));
 }
 
 module.exports = { evaluationFailure, messageOf };

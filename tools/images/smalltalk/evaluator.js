@@ -2,6 +2,7 @@
 
 // Runs code in a session's workspace.
 
+const { toldVariables } = require('./bounds');
 const { evaluationFailure } = require('./errors');
 const { readCode } = require('./source');
 
@@ -42,7 +43,7 @@ class Evaluator {
       execution_time: Math.round(performance.now() - started),
       has_error: false,
       truncated,
-      ...(names.length === before.length ? {} : { variables: names }),
+      ...(names.length === before.length ? {} : { variables: toldVariables(names) }),
       ...(mode === 'Display' ? { object_id: this.#objects.idOf(session, value) } : {}),
     };
   }
@@ -62,7 +63,9 @@ class Evaluator {
     } catch (error) {
       const failure = evaluationFailure(error, this.#guard);
       // What ran before the error has assigned its variables.
-      if (workspace.names.length > before) failure.details.variables = workspace.names;
+      if (workspace.names.length > before) {
+        failure.details.variables = toldVariables(workspace.names);
+      }
       throw failure;
     }
   }

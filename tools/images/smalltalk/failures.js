@@ -22,6 +22,7 @@ const REQUEST_ERRORS = new Set([
   'missing_parameter',
   'invalid_parameter',
   'wrong_epoch',
+  'not_supported',
   'internal',
 ]);
 

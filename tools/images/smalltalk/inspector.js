@@ -2,6 +2,7 @@
 
 // Shows an object: what it prints, what it consists of, and ids for its parts.
 
+const { cut } = require('./bounds');
 const { Failure, shortened } = require('./failures');
 const { evaluationFailure } = require('./errors');
 const { Elements } = require('./elements');
@@ -70,9 +71,11 @@ class Inspector {
   // Name → part, in order; where two keys print alike, the later ones get a number.
   #entries(value) {
     const entries = new Map();
-    for (const [name, part] of this.#slots(value)) entries.set(name, part ?? null);
+    for (const [name, part] of this.#slots(value)) {
+      entries.set(freeName(entries, cut(name)), part ?? null);
+    }
     for (const each of this.#elements.elements(value, MAX_ENTRIES - entries.size)) {
-      entries.set(this.#freeName(entries, each), each.element ?? null);
+      entries.set(freeName(entries, this.#elementName(each)), each.element ?? null);
     }
     return entries;
   }
@@ -85,12 +88,8 @@ class Inspector {
     }
   }
 
-  #freeName(entries, { index, key }) {
-    const name =
-      index === undefined ? this.#printer.print(key, MAX_ENTRY_PRINT).text : String(index);
-    let free = name;
-    for (let number = 2; entries.has(free); number += 1) free = `${name} (${number})`;
-    return free;
+  #elementName({ index, key }) {
+    return index === undefined ? this.#printer.print(key, MAX_ENTRY_PRINT).text : String(index);
   }
 
   #printed(entries) {
@@ -107,7 +106,7 @@ class Inspector {
     const { Object: root } = this.#amber.globals;
     let each = this.#amber.classOf(value);
     for (; each && each !== root; each = each.superclass) {
-      for (const selector of Object.keys(each.methods)) selectors.add(selector);
+      for (const selector of Object.keys(each.methods)) selectors.add(cut(selector));
     }
     return [...selectors].sort();
   }
@@ -123,6 +122,12 @@ class Inspector {
     }
     return this.#hashes.get(value);
   }
+}
+
+function freeName(entries, name) {
+  let free = name;
+  for (let number = 2; entries.has(free); number += 1) free = `${name} (${number})`;
+  return free;
 }
 
 function mapped(entries, transform) {

@@ -44,7 +44,7 @@ async function main() {
   const memory = new Memory(
     { nodeModules, stateDirectory, name, uuid, heap: heap() },
     {
-      onReply: (job, reply) => dispatcher.jobDone(job, reply),
+      onReply: (job, reply, text) => dispatcher.jobDone(job, reply, text),
       onOutput: (job, text) => dispatcher.output(job, text),
       onReady: () => {
         announce();

@@ -7,7 +7,7 @@
 const path = require('path');
 const { Worker } = require('worker_threads');
 
-const { interrupt, newControl } = require('./control');
+const { interrupt, newControl, tellWaiting } = require('./control');
 const { newEpoch } = require('./state');
 
 /** How long user code may take to end once it is told to; then the whole object memory does. */
@@ -28,9 +28,10 @@ class Memory {
   /**
    * @param {object} options what the thread needs to know: `nodeModules`, `stateDirectory`, `name`,
    *   `uuid` and `heap` (MiB that it may use)
-   * @param {object} events callbacks: `onReply(job, reply)`, `onOutput(job, text)`, `onReady()`,
-   *   `onLost()` when the object memory died (a new one starts), `onBroken(message)` when none can
-   *   be started, `onSigint()` when user code took a SIGINT from outside, and `log(text)`
+   * @param {object} events callbacks: `onReply(job, reply, text)` (text: a snapshot's, not packed
+   *   yet), `onOutput(job, text)`, `onReady()`, `onLost()` when the object memory died (a new one
+   *   starts), `onBroken(message)` when none can be started, `onSigint()` when user code took a
+   *   SIGINT from outside, and `log(text)`
    */
   constructor(options, events) {
     this.#options = options;
@@ -67,7 +68,7 @@ class Memory {
     const { onReply, onOutput, onReady, onSigint, log } = this.#events;
     if (message.kind === 'reply') {
       this.#finished();
-      onReply(message.job, message.reply);
+      onReply(message.job, message.reply, message.text);
     } else if (message.kind === 'output') onOutput(message.job, message.text);
     else if (message.kind === 'ready') onReady();
     else if (message.kind === 'sigint') onSigint();
@@ -105,6 +106,14 @@ class Memory {
   run(job, command, parameters) {
     this.#running = job;
     this.#worker.postMessage({ kind: 'run', job, command, parameters });
+  }
+
+  /**
+   * Tells the running job how many others wait for its end.
+   * @param {number} count
+   */
+  tellWaiting(count) {
+    tellWaiting(this.#control, count);
   }
 
   /**

@@ -7,6 +7,7 @@ const path = require('path');
 
 const { boot } = require('./amber');
 const { guardBackground } = require('./background');
+const { boundedReply } = require('./bounds');
 const { Browser } = require('./browser');
 const { Changes } = require('./changes');
 const { ChangesFile } = require('./changes_file');
@@ -18,11 +19,22 @@ const { ObjectRegistry } = require('./object_registry');
 const { Output, takeOutput } = require('./output');
 const { Printer } = require('./print');
 const { guardRecursivePrinting } = require('./recursion');
+const { Snapshots } = require('./snapshots');
 const { systemInfo } = require('./system_info');
 const { Workspaces } = require('./workspaces');
 
 function post(message) {
   parentPort.postMessage(message);
+}
+
+// A snapshot's text is packed elsewhere, so that this thread can go on; it is handed over, not
+// copied.
+function postSnapshot(job, reply) {
+  const { text, ...result } = reply.result;
+  const told = boundedReply({ ...reply, result }, true);
+  if (told.status === 'success') {
+    parentPort.postMessage({ kind: 'reply', job, reply: told, text }, [text.buffer]);
+  } else post({ kind: 'reply', job, reply: told });
 }
 
 function log(text) {
@@ -47,6 +59,7 @@ class ObjectMemory {
     const parts = { amber, guard, printer, evaluator, workspaces, objects };
     const inspector = new Inspector(parts);
     const browser = new Browser(amber);
+    const snapshots = new Snapshots({ ...parts, control });
     const { version } = require(path.join(nodeModules, '@ambers', 'lang', 'package.json'));
     const image = { uuid, epoch, name, version };
     this.#guard = guard;
@@ -70,6 +83,9 @@ class ObjectMemory {
       list_classes: (parameters) => browser.listClasses(parameters),
       browse_class: (parameters) => browser.browseClass(parameters),
       get_method: (parameters) => browser.getMethod(parameters),
+      snapshot_workspace: (parameters) => snapshots.snapshot(parameters),
+      restore_workspace: (parameters) => snapshots.restore(parameters),
+      release_objects: (parameters) => snapshots.release(parameters),
       system_info: ({ info_type: infoType }) => systemInfo(amber, image, infoType),
     };
   }
@@ -84,7 +100,8 @@ class ObjectMemory {
     const reply = this.#reply(() => this.#perform(command, parameters));
     this.#output.belongTo(0);
     this.#guard.belongTo(0);
-    post({ kind: 'reply', job, reply });
+    if (reply.result?.text) postSnapshot(job, reply);
+    else post({ kind: 'reply', job, reply: boundedReply(reply) });
   }
 
   #perform(command, parameters) {

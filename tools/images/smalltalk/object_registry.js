@@ -27,7 +27,7 @@ class ObjectRegistry {
     }
     const { objects, ids } = this.#sessions.get(session);
     const hasIdentity = Object(object) === object;
-    const id = (hasIdentity && ids.get(object)) || this.#newId();
+    const id = (hasIdentity && ids.get(object)) || this.#newId(objects);
     // Reinserted, so that the order of the map is that of the last use.
     objects.delete(id);
     objects.set(id, object);
@@ -40,9 +40,54 @@ class ObjectRegistry {
     return id;
   }
 
-  #newId() {
-    this.#issued += 1;
-    return `${this.#epoch}-${this.#issued.toString(36)}`;
+  #newId(taken) {
+    let id;
+    do {
+      this.#issued += 1;
+      id = `${this.#epoch}-${this.#issued.toString(36)}`;
+    } while (taken.has(id));
+    return id;
+  }
+
+  /**
+   * A session's objects by id, sorted by id.
+   * @param {string} session
+   * @returns {Array<[string, *]>}
+   */
+  entries(session) {
+    const entries = [...(this.#sessions.get(session)?.objects ?? [])];
+    return entries.sort(([one], [other]) => (one < other ? -1 : 1));
+  }
+
+  /**
+   * Gives a session these objects, under the ids that they had, in place of those that it has.
+   * @param {string} session
+   * @param {Array<[string, *]>} entries
+   */
+  replace(session, entries) {
+    const ids = new Map();
+    for (const [id, object] of entries) if (Object(object) === object) ids.set(object, id);
+    this.#sessions.set(session, { objects: new Map(entries), ids });
+  }
+
+  /**
+   * Forgets objects.
+   * @param {string} session
+   * @param {string[]} released ids; those that name nothing are passed over
+   * @returns {number} how many there were
+   */
+  release(session, released) {
+    if (!this.#sessions.has(session)) return 0;
+    const { objects, ids } = this.#sessions.get(session);
+    let count = 0;
+    for (const id of released) {
+      if (!objects.has(id)) continue;
+      const object = objects.get(id);
+      if (ids.get(object) === id) ids.delete(object);
+      objects.delete(id);
+      count += 1;
+    }
+    return count;
   }
 
   /**

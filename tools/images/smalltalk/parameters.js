@@ -2,9 +2,14 @@
 
 // The commands that an image serves, and the parameters that each takes.
 
+const { MAX_DATA } = require('./bounds');
 const { Failure, shortened } = require('./failures');
+const { FORMAT } = require('./packing');
 
 const MAX_NAME = 256;
+/** Of a snapshot's data, and of the time that it may take. */
+const MOST_BYTES = 8 * 1024 * 1024;
+const MOST_SECONDS = 10;
 
 const kinds = {
   text: [(v) => typeof v === 'string', 'a string'],
@@ -14,6 +19,15 @@ const kinds = {
   ],
   flag: [(v) => typeof v === 'boolean', 'true or false'],
   count: [(v) => Number.isSafeInteger(v) && v >= 0, 'an integer, 0 or more'],
+  data: [
+    (v) => Number.isSafeInteger(v) && v >= 0 && v <= MAX_DATA,
+    `an integer from 0 to ${MAX_DATA}`,
+  ],
+  ids: [
+    (v) => Array.isArray(v) && v.every((each) => typeof each === 'string'),
+    'a list of strings',
+  ],
+  seconds: [(v) => Number.isFinite(v) && v > 0, 'a number of seconds above 0'],
   mode: [(v) => ['Display', 'Execute'].includes(v), '"Display" or "Execute"'],
   info: [
     (v) => ['Basic', 'Memory', 'Packages', 'Environment', 'All'].includes(v),
@@ -62,6 +76,19 @@ const COMMANDS = {
     is_class_method: ['flag', false],
   },
   system_info: { info_type: ['info', 'Basic'] },
+  snapshot_workspace: {
+    session: ['name', REQUIRED],
+    unless: ['text', undefined],
+    format: ['text', FORMAT],
+    most_bytes: ['data', MOST_BYTES],
+    most_seconds: ['seconds', MOST_SECONDS],
+  },
+  restore_workspace: {
+    session: ['name', REQUIRED],
+    format: ['text', REQUIRED],
+    data: ['text', REQUIRED],
+  },
+  release_objects: { session: ['name', REQUIRED], object_ids: ['ids', REQUIRED] },
 };
 
 /** What a ping tells: the names of the other commands. */
@@ -83,6 +110,7 @@ function checkedParameters(command, given) {
     checked[name] = parameter(given, name, kind, otherwise);
   }
   if (command === 'inspect') checkInspected(checked);
+  if ('format' in checked) checkFormat(checked);
   return checked;
 }
 
@@ -98,6 +126,12 @@ function parameter(given, name, kind, otherwise) {
     'invalid_parameter',
     `The parameter ${name} is ${description}, not ${shortened(value)}.`,
   );
+}
+
+function checkFormat({ format }) {
+  if (format === FORMAT) return;
+  const message = `This image knows no format ${shortened(format)}; it has ${FORMAT}.`;
+  throw new Failure('not_supported', message, { formats: [FORMAT] });
 }
 
 function checkInspected({ target, object_id: objectId }) {

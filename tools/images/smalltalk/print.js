@@ -17,20 +17,22 @@ const ENOUGH = Object.freeze({ toString: () => 'printed enough' });
 /** What is kept of a print string that is written bit by bit. */
 class Written {
   #limit;
+  #countMilliseconds;
   #stopAt = null;
   kept = '';
   length = 0;
   isComplete = true;
 
-  constructor(limit) {
+  constructor(limit, countMilliseconds = COUNT_MS) {
     this.#limit = limit;
+    this.#countMilliseconds = countMilliseconds;
   }
 
   add(text) {
     if (this.length < this.#limit) this.kept += text.slice(0, this.#limit - this.length);
     this.length += text.length;
     if (this.length <= this.#limit) return;
-    this.#stopAt ??= performance.now() + COUNT_MS;
+    this.#stopAt ??= performance.now() + this.#countMilliseconds;
     if (performance.now() > this.#stopAt) {
       this.isComplete = false;
       throw ENOUGH;
@@ -76,6 +78,26 @@ class Printer {
       written.isComplete = false;
     }
     return bounded(written, limit);
+  }
+
+  /**
+   * The beginning of a value's print string, of which no more is printed than is shown.
+   * @param {*} value
+   * @param {number} limit characters
+   * @param {number} milliseconds how long it may take
+   * @returns {string} up to the limit, and ends in `…` where it is cut
+   */
+  brief(value, limit, milliseconds) {
+    const written = new Written(limit, 0);
+    let text;
+    try {
+      this.#write(value, written, milliseconds);
+      text = written.kept;
+    } catch (error) {
+      text = written.length > limit ? written.kept : this.#failed(value, error);
+    }
+    const isWhole = written.length <= limit && text.length <= limit;
+    return isWhole ? text : `${wellCut(text.slice(0, limit - 1))}…`;
   }
 
   #write(value, written, milliseconds) {
@@ -141,9 +163,12 @@ class Printer {
 function bounded(written, limit) {
   if (written.length <= limit) return { text: written.kept, truncated: false };
   const count = written.isComplete ? `${written.length}` : `more than ${written.length}`;
-  // Not in the middle of a surrogate pair.
-  const kept = written.kept.replace(/[\ud800-\udbff]$/, '');
-  return { text: `${kept}… (${count} characters)`, truncated: true };
+  return { text: `${wellCut(written.kept)}… (${count} characters)`, truncated: true };
+}
+
+// Not in the middle of a surrogate pair.
+function wellCut(text) {
+  return text.replace(/[\ud800-\udbff]$/, '');
 }
 
 module.exports = { Printer };

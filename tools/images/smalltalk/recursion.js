@@ -3,6 +3,8 @@
 // Collections that contain themselves, or are nested deeply, print `an Array (...)` where they
 // would overflow the stack: the stock `printOn:` of Amber's collections is wrapped in that check.
 
+const { article } = require('./amber');
+
 const MAX_DEPTH = 200;
 const GUARDED = ['Association', 'AssociativeCollection', 'Array', 'Set'];
 
@@ -17,8 +19,7 @@ function guardRecursivePrinting(amber) {
   function guarded(printOn) {
     return function (stream) {
       if (printing.has(this) || printing.size >= MAX_DEPTH) {
-        const name = amber.classNameOf(this);
-        stream._nextPutAll_(`${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name} (...)`);
+        stream._nextPutAll_(`${article(amber.classNameOf(this))} (...)`);
         return this;
       }
       printing.add(this);

@@ -16,6 +16,15 @@ class Workspace {
   }
 
   /**
+   * Declares variables that it does not have yet.
+   * @param {Array<[string, *]>} entries names, which `isVariableName`, and values
+   */
+  declare(entries) {
+    for (const [name, value] of entries) this.#declare(name, value);
+    this.#core.setSlots(this.class, this.names);
+  }
+
+  /**
    * The variables, in the order in which they appeared.
    * @returns {string[]}
    */
@@ -47,15 +56,21 @@ class Workspace {
     }
   }
 
-  #declare(name) {
+  #declare(name, value = null) {
     this.#names.push(name);
-    this.object[name] = null;
+    this.object[name] = value;
   }
 }
 
-// A capital is a class or another global.
+const PSEUDO_VARIABLES = new Set(['self', 'super', 'nil', 'true', 'false', 'thisContext']);
+
+/**
+ * Whether a variable can have this name. A capital is a class or another global.
+ * @param {string} name
+ * @returns {boolean}
+ */
 function isVariableName(name) {
-  return /^[a-z]/.test(name);
+  return /^[a-z][a-zA-Z0-9]*$/.test(name) && !PSEUDO_VARIABLES.has(name);
 }
 
 function hiddenClass(amber) {
@@ -95,6 +110,15 @@ class Workspaces {
   }
 
   /**
+   * Gives a session another workspace in place of the one that it may have.
+   * @param {string} session
+   * @param {Workspace} workspace
+   */
+  replace(session, workspace) {
+    this.#open.set(session, workspace);
+  }
+
+  /**
    * Drops a session's workspace.
    * @param {string} session
    * @returns {boolean} there was one
@@ -104,4 +128,4 @@ class Workspaces {
   }
 }
 
-module.exports = { Workspaces };
+module.exports = { Workspace, Workspaces, isVariableName };
