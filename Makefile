@@ -3,19 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench torture soak hold clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(VENV)/.installed node_modules/.installed  ## install what the other targets need
 
-demo: setup  ## a Smalltalk session that survives kill -9, step by step
+demo: setup  ## a Smalltalk session whose backend and image are killed, step by step
 	@$(VENV)/bin/stui demo
 
 test: setup  ## all tests, with at least 90 % of the lines and of the branches
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest
+	$(PY) -m coverage run -m pytest --numprocesses 2 --dist loadfile
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --fail-under=90
 	@$(PY) -m coverage json --quiet -o - | $(PY) -m tools.branch_coverage 90
@@ -28,8 +28,17 @@ lint: setup  ## ruff and mypy --strict
 bench: setup $(VENV)/.bench-installed  ## the service beside its limits, as a table of ratios
 	$(PY) -m tools.bench
 
+soak: setup $(VENV)/.bench-installed  ## a service under churn, and whether it grows: MINUTES=5 [SEED=n]
+	$(PY) -m tools.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
+hold: setup  ## 200 clients at once: SECONDS=60
+	$(PY) -m tools.soak.hold --seconds $(or $(SECONDS),60)
+
+torture: setup  ## kill backend, images and actors under load: MINUTES=1 [SEED=n]
+	$(PY) -m tools.faults torture --minutes $(or $(MINUTES),1) $(if $(SEED),--seed $(SEED))
+
 clean:  ## remove what the targets made
-	rm -rf $(VENV) node_modules build dist *.egg-info bench-results .coverage* .*_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist *.egg-info bench-results soak-results torture-results .coverage* .*_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -6,7 +6,11 @@
         session = client.create_session(name="first steps").session_id
         print(client.evaluate("3 + 4", session).result)
 
-A client is for the thread that made it. docs/protocol.md describes the commands.
+        client.subscribe(session_id=session)
+        for event in client.events():
+            print(event.event, event.data)
+
+A client is for the thread that made it. docs/protocol.md describes the commands and the events.
 """
 
 from __future__ import annotations
@@ -31,29 +35,54 @@ from protocol.errors import (
     StorageUnavailable,
     StuiError,
 )
+from protocol.events import Event
 from protocol.image_messages import BrowseClassResult, InspectResult
 from protocol.replies import (
+    ClientPreferences,
+    ContextCleared,
+    ContextLoaded,
+    ContextRecord,
+    ContextSaved,
+    ContextSummary,
     Evaluated,
     EvaluationRecord,
+    ImageCleanup,
+    ImageSessions,
+    ImageSessionStats,
     ImageStatus,
+    RestoreReport,
     SessionCreated,
+    SessionExported,
+    SessionForked,
     SessionInfo,
     SessionRestored,
     StateUpdated,
+    SwitchedSession,
+    TrashedSession,
 )
-from tools.client.client import DEFAULT_ENDPOINT, Client, section
+from tools.client.client import DEFAULT_ENDPOINT, Client, section, session_file
 from tools.client.no_answer import NoAnswer
 
 __all__ = [
     "DEFAULT_ENDPOINT",
     "BrowseClassResult",
     "Client",
+    "ClientPreferences",
+    "ContextCleared",
+    "ContextLoaded",
+    "ContextRecord",
+    "ContextSaved",
+    "ContextSummary",
     "DeadlineExceeded",
     "Evaluated",
     "EvaluationError",
     "EvaluationRecord",
+    "Event",
+    "ImageCleanup",
     "ImageDisconnected",
     "ImageError",
+    "ImageSessionStats",
+    "ImageSessions",
     "ImageStatus",
     "ImageUnknown",
     "InspectResult",
@@ -63,11 +92,14 @@ __all__ = [
     "ObjectLost",
     "ObjectNotFound",
     "OutcomeUnknown",
+    "RestoreReport",
     "RevisionConflict",
     "SessionClosed",
     "SessionCreated",
     "SessionError",
     "SessionExpired",
+    "SessionExported",
+    "SessionForked",
     "SessionInfo",
     "SessionLimit",
     "SessionNotFound",
@@ -75,7 +107,10 @@ __all__ = [
     "StateUpdated",
     "StorageUnavailable",
     "StuiError",
+    "SwitchedSession",
+    "TrashedSession",
     "section",
+    "session_file",
 ]
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import enum
 import gc
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,23 +19,33 @@ import pykka
 import structlog
 import zmq
 
+from actors.cleanup.janitor import Janitor
 from actors.clocks import Clocks
-from actors.config_watcher import ConfigWatcher, LoadSettings, Reload
+from actors.directory.session_directory import SessionDirectory
+from actors.disk.backup_keeper import BackupKeeper, backup_directory
+from actors.disk.disk_state import DiskState
+from actors.disk.storage_writer import StorageWriter
 from actors.dispatcher import Dispatcher
-from actors.front_door import CannotBind, FrontDoor
-from actors.gateway import Drain, Gateway
-from actors.image_directory import ImageDirectory
-from actors.image_table import ImageTable
-from actors.janitor import Janitor
+from actors.gateway.front_door import CannotBind, FrontDoor
+from actors.gateway.gateway import Drain, Gateway
+from actors.gateway.transcoder import Transcoder
+from actors.images.image_directory import ImageDirectory
+from actors.images.image_table import ImageTable
+from actors.messages import SaveAll
+from actors.outside.condition import Condition
+from actors.outside.counting import Counting
+from actors.outside.metrics import Metrics
+from actors.outside.metrics_at_a_glance import AtAGlance
+from actors.outside.outside_view import CannotListen, OutsideView
 from actors.published import Published
 from actors.services import Services
-from actors.session_directory import SessionDirectory
 from actors.settings import Settings
-from actors.storage_writer import DiskWait, StorageWriter
 from actors.supervisor import ChildSpec, GivenUp, Supervisor
 from actors.timer import Timer
-from actors.transcoder import Transcoder
+from actors.vital_signs import VitalSigns
+from actors.watching.config_watcher import ConfigWatcher, LoadSettings, Reload
 from storage.data_directory import DataDirectory
+from storage.open_data import MustStartAnew, open_data, reopen_data
 from storage.session_file import SessionFiles
 from storage.sqlite_store import SqliteStore
 from storage.store import CannotOpen, Damaged
@@ -42,6 +53,7 @@ from storage.store import CannotOpen, Damaged
 log = structlog.get_logger(__name__)
 
 _DRAIN_WITHIN: Final = 1.0
+_SAVE_WITHIN: Final = 1.5
 _STOP_WITHIN: Final = 3.0
 _SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which a thread that computes lets another one run: cuts waits from tens of
@@ -79,10 +91,22 @@ class Backend:
         """Where clients reach the service."""
         return self._door.endpoints
 
+    @property
+    def condition(self) -> Condition:
+        """How the service is; once it was started."""
+        return self._condition
+
+    @property
+    def metrics_address(self) -> str:
+        """Where metrics and health are told; empty where they are not."""
+        return self._outside.address if self._outside else ""
+
     def start(self) -> None:
         """Open the store, start the tree, bind."""
         sys.setswitchinterval(_SWITCH_INTERVAL)
         store = self._open_data()
+        self._outside = self._listen(store)
+        metrics = Metrics() if self._outside else None
         self._clocks = Clocks(store.running_time())
         self._timer = Timer()
         self._timer.start()
@@ -95,17 +119,31 @@ class Backend:
             dispatcher=Dispatcher(self._settings.session_threads),
             context=self._context,
             store=Published(store),
+            counting=metrics or Counting(),
         )
         # Before any session asks how something ended in an image that is not connected yet.
-        self._services.image_table.publish(ImageTable.known(store.images()))
-        self._door = FrontDoor(self._context)
+        self._services.image_table.publish(
+            ImageTable.known(store.images(), self._clocks.running_time())
+        )
+        self._door, self._disk = FrontDoor(self._context), DiskState()
+        look_every = self._settings.hang_after / 6
+        signs = VitalSigns(look_every)
+        self._condition = Condition(self._services, self._door, self._disk, signs)
+        if metrics and self._outside:
+            database = self._directory.database
+            metrics.registry.register(
+                AtAGlance(metrics, self._services, self._door, self._condition, database)
+            )
+            self._outside.begin(metrics.registry, self._condition)
         self._tree = Supervisor.start(
             self._specs(),
             self._timer,
             give_up=self._give_up,
             longest_turn=self._services.dispatcher.longest_turn,
-            look_every=self._settings.hang_after / 6,
+            look_every=look_every,
             hang_after=self._settings.hang_after,
+            signs=signs,
+            counting=self._services.counting,
         )
         while not self._door.ready.wait(0.05):
             if self._ended.is_set():
@@ -121,29 +159,37 @@ class Backend:
         """Have `wait` return."""
         self._ended.set()
 
-    def reload(self) -> None:
-        """Read the settings again."""
-        self._services.config_watcher.tell(Reload())
+    def reload(self, done: Callable[[], object] = lambda: None) -> None:
+        """Read the settings again, then call DONE in another thread, unless that one dies of it."""
+        if not self._services.config_watcher.tell(Reload(done)):
+            done()  # it is being started, and begins with reading them
 
     def stop(self) -> Ending:
         """Finish what is under way, flush, release everything, within about 5 seconds."""
+        self._condition.draining = True
         if self._ending is not Ending.HUNG:
             if self._services.gateway.tell(Drain()):
                 self._door.drained.wait(_DRAIN_WITHIN)
+            saved = threading.Event()
+            if self._services.sessions.tell(SaveAll(saved)):
+                saved.wait(_SAVE_WITHIN)
             try:
                 self._tree.stop(timeout=_STOP_WITHIN)
             except pykka.Timeout:
                 log.warning("tree_did_not_stop_in_time")
         self._services.dispatcher.stop(_DRAIN_WITHIN)
+        self._services.aside.shutdown(wait=False, cancel_futures=True)
         self._timer.stop()
         self._door.close()
         self._context.destroy(linger=0)
+        if self._outside:
+            self._outside.close()
         self._directory.close()
         return self._ending
 
     def _specs(self) -> tuple[ChildSpec, ...]:
         """The tree, from the top to the bottom; each needs those above it."""
-        services, disk = self._services, DiskWait()
+        services, disk = self._services, self._disk
         files = SessionFiles(self._directory.sessions)
         return (
             ChildSpec(
@@ -151,6 +197,7 @@ class Backend:
                 lambda parent: StorageWriter.start(parent, services, self._open_store, files, disk),
                 shutdown=3.0,
                 excused=lambda: disk.waiting,
+                fatal=(MustStartAnew,),
             ),
             ChildSpec(services.images, lambda parent: ImageDirectory.start(parent, services)),
             ChildSpec(
@@ -165,6 +212,7 @@ class Backend:
                 fatal=(CannotBind,),
             ),
             ChildSpec(services.janitor, lambda parent: Janitor.start(parent, services)),
+            ChildSpec(services.backup_keeper, lambda parent: BackupKeeper.start(parent, services)),
             ChildSpec(
                 services.config_watcher,
                 lambda parent: ConfigWatcher.start(parent, services, self._config, self._load),
@@ -177,14 +225,24 @@ class Backend:
         except CannotOpen as problem:
             raise CannotStart(str(problem)) from None
         try:
-            return self._open_store()
+            backups = backup_directory(self._settings)
+            return open_data(self._directory.paths, backups, self._running_time).store
         except (CannotOpen, Damaged) as problem:
             self._directory.close()
             raise CannotStart(str(problem)) from None
 
+    def _listen(self, store: SqliteStore) -> OutsideView | None:
+        """Take the port for metrics where one is wanted; a store that was opened in vain closes."""
+        try:
+            return OutsideView(self._settings.metrics) if self._settings.metrics else None
+        except CannotListen as problem:
+            store.close()
+            self._directory.close()
+            raise CannotStart(str(problem)) from None
+
     def _open_store(self) -> SqliteStore:
-        files = SessionFiles(self._directory.sessions)
-        return SqliteStore(self._directory.database, files, self._running_time)
+        """The store once more, for a writer that follows one that died."""
+        return reopen_data(self._directory.paths, self._running_time)
 
     def _running_time(self) -> float:
         """For the store, which is open before the clocks know how long services ran before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +14,12 @@ from actors.address import Ref
 from actors.remembered import digest_of
 from protocol.dialects import Incoming, Rejected
 from protocol.errors import StuiError
+from protocol.events import Event
 from protocol.ids import ClientId, ImageId, SessionId
-from protocol.replies import SessionInfo
-from protocol.requests import Request
+from protocol.replies import ConnectionStatus, RestoreReport, SessionInfo
+from protocol.requests import JsonText, Request
 from storage.document import Change, ImageRecord, RememberedReply
-from storage.store import Commit, OpenedSession
+from storage.store import Commit, OpenedSession, SessionContents
 
 Key: TypeAlias = int
 """Names a request under way at the Gateway; never used twice."""
@@ -127,6 +129,32 @@ class Removed:
     session_id: SessionId
 
 
+# --- before an orderly stop
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAll:
+    """Asks the SessionDirectory to have all workspaces saved; DONE is set when it was tried."""
+
+    done: threading.Event
+
+
+@dataclass(frozen=True, slots=True)
+class SaveUnsaved:
+    """Asks a session to save what is in no snapshot yet; answered with `SaveTried`."""
+
+    gathering: int
+    reply_to: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class SaveTried:
+    """A session is saved, or cannot be now."""
+
+    gathering: int
+    ref: Ref
+
+
 # --- gathering
 
 
@@ -144,6 +172,131 @@ class Described:
     gathering: int
     ref: Ref
     info: SessionInfo | None
+
+
+# --- events
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """A session tells the Gateway what those who have subscribed to it are to hear, in order.
+
+    `audience` are the connections that are attached to the session: they hear of it too where they
+    have subscribed without naming a session.
+    """
+
+    session_id: SessionId
+    events: tuple[Event, ...]
+    audience: frozenset[Connection]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribedTo:
+    """A session's answer to `subscribe`: `missed` is sent behind the reply, then what happens."""
+
+    key: Key
+    session_id: SessionId
+    missed: tuple[Event, ...]
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndSubscriptions:
+    """A session was taken over: tell these connections, and no more of it afterwards."""
+
+    session_id: SessionId
+    connections: frozenset[Connection]
+    farewell: Event
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChanged:
+    """The ImageDirectory tells sessions that use an image how it is now."""
+
+    image_id: ImageId
+    name: str
+    status: ConnectionStatus
+    epoch: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StorageChanged:
+    """The writer tells sessions that nothing can be stored, or that it can again."""
+
+    degraded: bool
+    reason: str
+
+
+# --- clean-up
+
+
+@dataclass(frozen=True, slots=True)
+class TrashSession:
+    """Asks the SessionDirectory to have a session put into the trash; answered with `Trashed`.
+
+    `unless_attached` spares one that a client is attached to.
+    """
+
+    reply_to: Ref
+    tag: int
+    session_id: SessionId
+    reason: str
+    unless_attached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trashed:
+    """A session is in the trash, durably; or `error` says why not."""
+
+    tag: int
+    session_id: SessionId
+    error: StuiError | None
+
+
+# --- moving to another image
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchImage:
+    """Asks a session to move to another image; answered with `Switched`.
+
+    It is for sessions on `from_image_id` alone where that is given, and, with a connection, for
+    those that it is attached to.
+    """
+
+    reply_to: Ref
+    tag: int
+    message: ClientRequest
+    connection: Connection | None
+    from_image_id: ImageId | None
+    to_image_id: ImageId
+    preserve_context: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What became of a `SwitchImage`: neither report nor error where it was not meant."""
+
+    tag: int
+    ref: Ref
+    session_id: SessionId
+    report: RestoreReport | None
+    error: StuiError | None
+
+
+# --- sessions made of others
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSession:
+    """Asks the SessionDirectory for a new session with these contents, for a client's request.
+
+    The contents keep nothing of the session that they come from but what a client sees in it.
+    """
+
+    message: ClientRequest
+    contents: SessionContents
 
 
 # --- the storage writer
@@ -244,6 +397,24 @@ class ForgetImage:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepPreferences:
+    """Asks the writer to keep a client's preferences; answered with `Kept` or `Refused`."""
+
+    reply_to: Ref
+    token: int
+    client_id: ClientId
+    text: JsonText
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A client's preferences are durable."""
+
+    token: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class PruneReplies:
     """Asks the writer to forget replies remembered before a running time; not answered."""
 
@@ -314,6 +485,14 @@ class ImageCall:
     request: str | None = None
     timeout: float | None = None
     recover: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOutput:
+    """What code has printed while it runs; told to whoever asked for the evaluation."""
+
+    tag: Key | str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from protocol.errors import (
     ClientNotAllowed,
     InvalidParameter,
+    OutcomeUnknown,
     SessionDamaged,
     SessionNotFound,
     StorageUnavailable,
@@ -30,8 +31,22 @@ def not_served(client_id: ClientId) -> ClientNotAllowed:
 
 
 def no_evaluation(number: int, last: int) -> InvalidParameter:
-    """For an evaluation that a session does not have."""
+    """For an evaluation that a session does not have, or does not have any more."""
+    if 1 <= number <= last:
+        return InvalidParameter(
+            f"The session has evaluation {number} no longer: it has had {last}, and the oldest are "
+            "forgotten."
+        )
     return InvalidParameter(f"The session has no evaluation {number}; it has 1 to {last}.")
+
+
+def forgotten(number: int) -> OutcomeUnknown:
+    """For a request that comes again after its evaluation has left the history."""
+    return OutcomeUnknown(
+        f"The code was taken on as evaluation {number}, which is forgotten: the history keeps the "
+        "newest ones. It is not run again.",
+        evaluation=number,
+    )
 
 
 def unreadable(problem: StoreError) -> StorageUnavailable:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import zmq
 
 from actors.address import Address
+from actors.aside import shared_threads
 from actors.clocks import Clocks
 from actors.dispatcher import Dispatcher
-from actors.image_table import ImageTable
+from actors.images.image_table import ImageTable
+from actors.outside.counting import Counting
 from actors.published import Published
 from actors.settings import Settings
 from actors.timer import Timer
@@ -26,6 +29,8 @@ class Services:
     dispatcher: Dispatcher
     context: zmq.Context[zmq.Socket[bytes]]
     store: Published[Store | None] = field(default_factory=lambda: Published(None))
+    counting: Counting = field(default_factory=Counting)
+    aside: ThreadPoolExecutor = field(default_factory=shared_threads)
     image_table: Published[ImageTable] = field(default_factory=lambda: Published(ImageTable()))
     writer: Address = field(default_factory=lambda: Address("writer"))
     images: Address = field(default_factory=lambda: Address("images"))
@@ -33,6 +38,7 @@ class Services:
     transcoder: Address = field(default_factory=lambda: Address("transcoder"))
     gateway: Address = field(default_factory=lambda: Address("gateway"))
     janitor: Address = field(default_factory=lambda: Address("janitor"))
+    backup_keeper: Address = field(default_factory=lambda: Address("backup_keeper"))
     config_watcher: Address = field(default_factory=lambda: Address("config_watcher"))
 
     def reader(self) -> Store:

@@ -19,8 +19,10 @@ import structlog
 
 from actors.address import Address, Ref, post
 from actors.messages import Restarted
+from actors.outside.counting import Counting
 from actors.supervised import AreYouThere, Ended, HereIAm
 from actors.timer import Timer
+from actors.vital_signs import VitalSigns
 
 log = structlog.get_logger(__name__)
 
@@ -115,8 +117,11 @@ class Supervisor(pykka.ThreadingActor):
         look_every: float = 5.0,
         hang_after: float = 30.0,
         monotonic: Callable[[], float] = time.monotonic,
+        signs: VitalSigns | None = None,
+        counting: Counting | None = None,
     ) -> None:
         super().__init__()
+        self._signs, self._counting = signs or VitalSigns(look_every), counting or Counting()
         self._specs, self._timer, self._report, self._now = specs, timer, give_up, monotonic
         self._longest_turn, self._intensity = longest_turn, intensity
         self._look_every, self._hang_after = look_every, hang_after
@@ -136,6 +141,7 @@ class Supervisor(pykka.ThreadingActor):
             self._fail(error)
             raise
         self._looked_at = self._now()
+        self._signs.looked("", 0.0)
         self._timer.after(self._look_every, self._tell_self, _Look())
 
     def on_receive(self, message: Any) -> None:
@@ -188,6 +194,7 @@ class Supervisor(pykka.ThreadingActor):
     def _begin(self, spec: ChildSpec, ref: Ref) -> None:
         spec.address.assign(ref)
         self._watched[ref.actor_urn] = _Watched(ref, spec.address.name, spec.excused)
+        self._counting.began(spec.address.name, ref)
 
     def _ended(self, child: _Child, cause: BaseException | None) -> None:
         name = child.spec.address.name
@@ -210,6 +217,7 @@ class Supervisor(pykka.ThreadingActor):
             return
         self._begin(child.spec, child.ref)
         log.warning("actor_restarted", actor=child.spec.address.name)
+        self._counting.restarted(child.spec.address.name)
         for other in self._children.values():
             post(other.ref, Restarted(child.spec.address.name))
 
@@ -230,6 +238,11 @@ class Supervisor(pykka.ThreadingActor):
             watched.asked = post(watched.ref, AreYouThere(self.actor_ref))
         self._watched = {urn: watched for urn, watched in self._watched.items() if watched.asked}
         name, turn = self._longest_turn()
-        if turn >= self._hang_after + self._look_every and passed < 2 * self._look_every:
+        if passed >= 2 * self._look_every:
+            turn = 0.0  # it was not the actor's own
+        silences = [(watched.silent, watched.name) for watched in self._watched.values()]
+        silent, who = max([*silences, (turn, name)])
+        self._signs.looked(who, silent)
+        if turn >= self._hang_after + self._look_every:
             self._give_up(GivenUp(name, None, hung=True))
         self._timer.after(self._look_every, self._tell_self, _Look())

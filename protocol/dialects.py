@@ -2,7 +2,8 @@
 
 *Command* is `{"id", "command", "parameters"}`; *envelope* is `{"id", "version", "timestamp",
 "payload": {"type", "data": {"request_type", "params"}}}`; *bare* is the envelope's innermost part
-alone, as the oldest documents show it. A reply has the dialect and encoding of its request.
+alone, as the oldest documents show it. A reply has the dialect and encoding of its request; an
+event is the same in every dialect.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from protocol.errors import (
     UnsupportedVersion,
     excerpt,
 )
+from protocol.events import Event
 from protocol.limits import BODY_BYTES, ID_CHARACTERS
 from protocol.replies import timestamp
 from protocol.requests import BY_COMMAND, BY_REQUEST_TYPE, Request, parse, unknown
@@ -139,6 +141,11 @@ def encode_error(origin: Origin, error: StuiError) -> bytes:
         "stack_trace": stack if isinstance(stack, str) else "\n".join(map(str, stack)),
     }
     return _encode_response(origin, {"response_type": "Error", "data": data})
+
+
+def encode_event(event: Event, encoding: Encoding) -> bytes:
+    """EVENT as a subscriber gets it: in the encoding that it subscribed in, in no frame."""
+    return codec.encode(event, encoding)
 
 
 def _as_text(value: object) -> str:

@@ -166,6 +166,19 @@ class LimitExceeded(SessionError):
     error_code = "limit_exceeded"
 
 
+class ContextNotFound(SessionError):
+    """The session has no context of this id."""
+
+    envelope_code = "ObjectNotFound"
+    error_code = "context_not_found"
+
+
+class ContextDamaged(SessionError):
+    """What is stored of the context cannot be read; `details.offered` names the one before it."""
+
+    error_code = "context_damaged"
+
+
 class ClientNotAllowed(SessionError):
     """The lists of allowed and denied clients exclude this one."""
 
@@ -257,6 +270,31 @@ class OutcomeUnknown(ImageError):
 
     envelope_code = "Timeout"
     error_code = "outcome_unknown"
+
+
+class ReplyTooLarge(ImageError):
+    """The image has done it, but what it would tell is more than a reply may hold."""
+
+    error_code = "reply_too_large"
+
+
+class SnapshotTooLarge(ImageError):
+    """The workspace is larger than a snapshot may be; `details.limit` is in bytes."""
+
+    error_code = "snapshot_too_large"
+
+
+class SnapshotGivenUp(ImageError):
+    """The snapshot took too long, or something else was asked of the image meanwhile."""
+
+    error_code = "snapshot_given_up"
+    retryable = True
+
+
+class SnapshotDamaged(ImageError):
+    """The image cannot read a snapshot; the workspace is as it was."""
+
+    error_code = "snapshot_damaged"
 
 
 class ImageDisconnected(ImageError):

@@ -29,6 +29,7 @@ class ImagePing(msgspec.Struct, frozen=True, kw_only=True):
     busy: bool = False
     image: ImageIdentity | None = None
     capabilities: list[str] = []
+    formats: list[str] = []
 
 
 class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -123,6 +124,82 @@ class SystemInfoResult(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to `system_info`."""
 
     info: dict[str, str]
+
+
+class SnapshotVariable(msgspec.Struct, frozen=True, kw_only=True):
+    """A variable as a snapshot holds it."""
+
+    name: str
+    class_name: str = msgspec.field(name="class", default="")
+    print_string: str = ""
+    size: int = 0
+    restorable: bool = True
+    reason: str = ""
+
+
+class SnapshotObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An object with an id as a snapshot holds it."""
+
+    object_id: ObjectId
+    restorable: bool = True
+    reason: str = ""
+
+
+class SnapshotResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `snapshot_workspace`."""
+
+    digest: str
+    unchanged: bool = False
+    format: str = ""
+    data: str = ""
+    variables: list[SnapshotVariable] = []
+    objects: list[SnapshotObject] = []
+    object_count: int = 0
+
+
+Fate = Literal["restored", "partial", "lost"]
+
+
+class RestoredVariable(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a variable."""
+
+    name: str
+    fate: Fate
+    class_name: str = msgspec.field(name="class", default="")
+    print_string: str = ""
+    reason: str = ""
+
+
+class RestoredObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an object that had an id."""
+
+    object_id: ObjectId
+    fate: Fate
+    class_name: str = msgspec.field(name="class", default="")
+    print_string: str = ""
+    reason: str = ""
+
+
+class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `restore_workspace`."""
+
+    variables: list[RestoredVariable] = []
+    objects: list[RestoredObject] = []
+
+
+class ReleaseResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `release_objects`."""
+
+    released: int
+
+
+class ImageEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What an image says on its own while it evaluates."""
+
+    event: str
+    session: str = ""
+    request: str = ""
+    text: str = ""
 
 
 class ImageReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,3 +33,15 @@ SESSION_BYTES: Final = 32 * 1024 * 1024
 
 ABOUT_BYTES: Final = 64 * 1024
 """The longest `client_info` and `image_metadata`: both are written with every change."""
+
+SNAPSHOT_BYTES: Final = 8 * 1024 * 1024
+"""The longest snapshot of a workspace, as the image's text."""
+
+OUTPUT_CHARACTERS: Final = 65_536
+"""What is kept of the output of one evaluation: the first half and the last."""
+
+EVENT_CHARACTERS: Final = 4096
+"""The longest piece of output in one event; longer ones are told in several."""
+
+EVENTS_KEPT: Final = 1000
+"""Stored events of a session; the oldest is forgotten first."""

@@ -26,6 +26,7 @@ import msgspec
 from msgspec import Meta
 
 from protocol.errors import InvalidParameter, MissingParameter, UnknownCommand, excerpt
+from protocol.events import Topic
 from protocol.ids import IDENTIFIER_FORM, ObjectId, WireClientId, WireImageId, WireSessionId
 from protocol.limits import CODE_CHARACTERS, NAME_CHARACTERS
 
@@ -36,6 +37,9 @@ SectionName: TypeAlias = Literal[
     "session_state", "workspace_context", "object_registry", "inspector_state", "user_preferences"
 ]
 SECTION_NAMES: tuple[SectionName, ...] = get_args(SectionName)
+
+Scope: TypeAlias = Literal["variables", "objects", "inspector", "history"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 _YEAR = 366 * 24 * 3600.0
 
@@ -49,6 +53,9 @@ ADDRESS_FORM = "tcp://HOST:PORT, or ipc:// and a path of up to 100 characters"
 Address = Annotated[
     str, Meta(pattern=r"\A(?:tcp://[^\s\x00*]{1,200}:[0-9]{1,5}|ipc://[^\x00\n]{1,100})\Z")
 ]
+Base64 = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z")]
+ContextId = Annotated[str, Meta(pattern=r"\A(?:[1-9][0-9]{0,8}|auto|auto-before)\Z")]
+"""The number of a saved context, or the name of an automatic one."""
 PrintString = Annotated[str, Meta(max_length=1000)]
 
 
@@ -115,9 +122,9 @@ class Heartbeat(Request, frozen=True, kw_only=True):
 
 
 class Subscribe(Request, frozen=True, kw_only=True):
-    """Ask for events."""
+    """Ask for events: of one session, or of those that the connection is attached to."""
 
-    topics: list[str]
+    topics: Annotated[list[Topic], Meta(min_length=1, max_length=16)]
     session_id: WireSessionId | None = None
     since: Count | None = None
 
@@ -125,7 +132,7 @@ class Subscribe(Request, frozen=True, kw_only=True):
 class Unsubscribe(Request, frozen=True, kw_only=True):
     """Ask for no more events."""
 
-    topics: list[str] | None = None
+    topics: Annotated[list[Topic], Meta(min_length=1, max_length=16)] | None = None
     session_id: WireSessionId | None = None
 
 
@@ -313,9 +320,9 @@ class SaveContext(SessionRequest, frozen=True, kw_only=True):
 
 
 class LoadContext(SessionRequest, frozen=True, kw_only=True):
-    """Go back to a point in time."""
+    """Go back to a point in time: the one of this id, or the one saved last."""
 
-    context_id: Name | None = None
+    context_id: ContextId | None = None
 
 
 class GetContextSummary(SessionRequest, frozen=True, kw_only=True):
@@ -325,7 +332,7 @@ class GetContextSummary(SessionRequest, frozen=True, kw_only=True):
 class ClearContext(SessionRequest, frozen=True, kw_only=True):
     """Empty parts of a session."""
 
-    scope: list[Literal["variables", "objects", "inspector", "history"]] | None = None
+    scope: Annotated[list[Scope], Meta(min_length=1, max_length=16)] | None = None
 
 
 class ListContexts(SessionRequest, frozen=True, kw_only=True):
@@ -343,9 +350,11 @@ class ExportSession(SessionRequest, frozen=True, kw_only=True):
 
 
 class ImportSession(Request, frozen=True, kw_only=True):
-    """Take in a portable file."""
+    """Take in a portable file, as a new session of the client."""
 
     client_id: WireClientId
+    data: Base64
+    name: Name | None = None
 
 
 class GetClientPreferences(Request, frozen=True, kw_only=True):
@@ -387,6 +396,13 @@ class GetImageConnectionStatus(Request, frozen=True, kw_only=True):
     """Ask how an image is."""
 
     image_id: WireImageId
+
+
+class ListTrash(Request, frozen=True, kw_only=True):
+    """List the sessions in the trash: all, a client's, or an image's."""
+
+    client_id: WireClientId | None = None
+    image_id: WireImageId | None = None
 
 
 class ListImageSessions(Request, frozen=True, kw_only=True):
@@ -489,10 +505,17 @@ def _explained(
     if choices := _choices(get_type_hints(kind).get(name)):
         expected = f"Expected {' or '.join(repr(choice) for choice in choices)}"
     elif "matching regex" in expected:
-        expected = f"Expected {ADDRESS_FORM if name == 'address' else IDENTIFIER_FORM}"
+        expected = f"Expected {_FORMS.get(name, IDENTIFIER_FORM)}"
     return InvalidParameter(
         f"`{name}` of {kind.command()} is {excerpt(given.get(name))}: {expected}."
     )
+
+
+_FORMS: Mapping[str, str] = {
+    "address": ADDRESS_FORM,
+    "context_id": "the number of a context as a string, 'auto' or 'auto-before'",
+    "data": "base64",
+}
 
 
 def _choices(hint: Any) -> tuple[str, ...]:

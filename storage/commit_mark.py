@@ -14,8 +14,19 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from storage.failpoints import hit
+
 _LINE = re.compile(rb"([0-9]{20}) ([0-9a-f]{16})\n")
 _LINE_BYTES: Final = 38
+
+
+def read_mark(path: Path) -> int | None:
+    """The number in the file at PATH, as `CommitMark.read`; 0 where there is none."""
+    try:
+        with path.open("rb") as file:
+            return _number(file.read(_LINE_BYTES + 1))
+    except FileNotFoundError:
+        return 0
 
 
 class CommitMark:
@@ -30,21 +41,18 @@ class CommitMark:
     def read(self) -> int | None:
         """The number, 0 for a new file, None for one that cannot be read."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
-        line = os.read(self._descriptor, _LINE_BYTES + 1)
-        if not line:
-            return 0
-        found = _LINE.fullmatch(line)
-        number = int(found[1]) if found else -1
-        return number if line == _line(number) else None
+        return _number(os.read(self._descriptor, _LINE_BYTES + 1))
 
     def write(self, number: int) -> None:
         """Note NUMBER."""
+        hit("mark.before")
         with self._lock:
             if hasattr(os, "pwrite"):
                 os.pwrite(self._descriptor, _line(number), 0)
             else:  # pragma: no cover (Windows)
                 os.lseek(self._descriptor, 0, os.SEEK_SET)
                 os.write(self._descriptor, _line(number))
+        hit("mark.after")
 
     def close(self) -> None:
         """Release the file; calling it again does nothing."""
@@ -52,6 +60,14 @@ class CommitMark:
             descriptor, self._descriptor = self._descriptor, -1
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def _number(line: bytes) -> int | None:
+    if not line:
+        return 0
+    found = _LINE.fullmatch(line)
+    number = int(found[1]) if found else -1
+    return number if line == _line(number) else None
 
 
 def _line(number: int) -> bytes:

@@ -3,35 +3,23 @@
     stui.db, stui.db-wal, stui.db-shm, commits.mark    the database and its mark
     sessions/<client>/<session>.stui                   a file per session
     lock                                               held by the running backend; has its pid
+    backups/ reports/ set-aside/                       see docs/backups.md
 
-The lock is the operating system's, so that it ends with the process, however that ends. The part
-for Windows has only been read, never run.
+The lock is the operating system's, so that it ends with the process, however that ends.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from storage.data_paths import DataPaths
 from storage.durable import make_directory
+from storage.failpoints import hit
+from storage.file_lock import take_lock
 from storage.store import CannotOpen
-
-if sys.platform == "win32":  # pragma: no cover
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        # One byte far behind the pid: what is locked cannot be read by others.
-        os.lseek(descriptor, 4096, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class DataDirectory:
@@ -42,8 +30,8 @@ class DataDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.database = path / "stui.db"
-        self.sessions = path / "sessions"
+        self.paths = DataPaths(path)
+        self.database, self.sessions = self.paths.database, self.paths.sessions
         try:
             make_directory(self.sessions)
             self._descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -76,8 +64,9 @@ class DataDirectory:
         self.close()
 
     def _take(self) -> None:
+        hit("lock.before")
         try:
-            _lock(self._descriptor)
+            take_lock(self._descriptor)
         except OSError as error:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             pid = os.read(self._descriptor, 32).decode("ascii", "replace").strip() or "unknown"
@@ -85,10 +74,12 @@ class DataDirectory:
                 f"The data directory {self.path} is already used by a running backend (pid {pid}). "
                 "Stop that one, or name another directory."
             ) from error
+        hit("lock.after")
         try:
             os.ftruncate(self._descriptor, 0)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             os.write(self._descriptor, f"{os.getpid()}\n".encode())
+            hit("lock.noted")
         except OSError as error:
             raise CannotOpen(
                 f"The data directory {self.path} cannot be written: {error}. Make room, or name "

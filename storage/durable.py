@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from storage.failpoints import hit
+
 
 def sync_directory(directory: Path) -> None:
     """Flush DIRECTORY's entries (files made, renamed, removed). Raises `OSError`.
@@ -14,11 +16,13 @@ def sync_directory(directory: Path) -> None:
     """
     if sys.platform == "win32":
         return
+    hit("durable.directory.before")
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    hit("durable.directory.after")
 
 
 def make_directory(directory: Path) -> None:
@@ -33,9 +37,12 @@ def write_durably(path: Path, data: bytes) -> None:
     """Write DATA to a file at PATH and flush it, leaving no part of it behind on `OSError`."""
     try:
         with open(path, "wb", opener=_open_for_user) as file:
+            hit("durable.write.before")
             file.write(data)
             file.flush()
+            hit("durable.flush.before")
             os.fsync(file.fileno())
+            hit("durable.flush.after")
     except OSError:
         path.unlink(missing_ok=True)
         raise

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from storage.failpoints import hit
 from storage.store import CannotOpen
 
 Migration: TypeAlias = Sequence[str]
@@ -87,29 +88,68 @@ MIGRATIONS: Final[Sequence[Migration]] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE contexts (
+            session_id TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            about BLOB NOT NULL,
+            data BLOB NOT NULL,
+            PRIMARY KEY (session_id, number)
+        )
+        """,
+        """
+        CREATE TABLE events (
+            session_id TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            data BLOB NOT NULL,
+            PRIMARY KEY (session_id, seq)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE preferences (
+            client_id TEXT NOT NULL PRIMARY KEY,
+            revision INTEGER NOT NULL,
+            data BLOB NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX sessions_trashed ON sessions (session_id) WHERE state = 'trashed'",
+    ),
 )
 
 _HEADER_BYTES: Final = 100
+_MAGIC: Final = b"SQLite format 3\0"
+_FORMATS_AT: Final = slice(18, 20)
 _VERSION_AT: Final = slice(60, 64)
 _APPLICATION_AT: Final = slice(68, 72)
 
 
-def check_file(database: Path, newest: int = len(MIGRATIONS)) -> None:
+def check_file(database: Path, newest: int = len(MIGRATIONS)) -> int:
     """Refuse a file that is not ours or newer than this code, without opening it as a database.
 
-    Even a look through SQLite may write, because it ends the log that it finds. Raises
-    `CannotOpen`; a file that is not there or empty is fine.
+    Even a look through SQLite may write, because it ends the log that it finds. Returns the version
+    of its schema. Raises `CannotOpen`; a file that is not there or empty is fine, and of version 0.
     """
     try:
         with database.open("rb") as file:
             header = file.read(_HEADER_BYTES)
     except FileNotFoundError:
-        return
+        return 0
     except OSError as error:
         raise CannotOpen(f"The database {database} cannot be read: {error}.") from error
-    if len(header) == _HEADER_BYTES:
-        version = int.from_bytes(header[_VERSION_AT], "big")
-        _check(database, version, int.from_bytes(header[_APPLICATION_AT], "big"), newest)
+    if len(header) < _HEADER_BYTES:
+        return 0
+    version = int.from_bytes(header[_VERSION_AT], "big")
+    _check(database, version, int.from_bytes(header[_APPLICATION_AT], "big"), newest)
+    return version
+
+
+def is_database(database: Path) -> bool:
+    """Whether a file begins as a database of SQLite that can be written. Raises `OSError`."""
+    with database.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    # SQLite takes one for read-only whose format it does not know to write.
+    return header.startswith(_MAGIC) and set(header[_FORMATS_AT]) <= {1, 2}
 
 
 def migrate(
@@ -125,13 +165,16 @@ def migrate(
     if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise CannotOpen(f"{database} is a database of another program, not of STUI.")
     for number, statements in enumerate(migrations[version:], start=version + 1):
+        hit("migrate.before")
         connection.execute("BEGIN IMMEDIATE")
         try:
             for statement in statements:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute(f"PRAGMA user_version = {number}")
+            hit("migrate.commit.before")
             connection.execute("COMMIT")
+            hit("migrate.commit.after")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

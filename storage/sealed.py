@@ -67,17 +67,22 @@ def seal(payload: bytes, binding: Binding) -> bytes:
     return b"".join((prefix, _checksum(prefix, binding, data), data))
 
 
-def unseal(blob: bytes, binding: Binding) -> bytes:
-    """The payload of BLOB; raises `Damaged` for anything that `seal` did not make with BINDING."""
+def unseal(blob: bytes, binding: Binding, most: int = PAYLOAD_BYTES) -> bytes:
+    """The payload of BLOB; raises `Damaged` for anything that `seal` did not make with BINDING.
+
+    What would unpack to more than MOST bytes is damage too, and takes no memory.
+    """
     if not isinstance(blob, bytes) or len(blob) < HEADER_BYTES:
         raise Damaged(f"{_name(binding)} is no sealed blob: it is cut short.")
     prefix, data = blob[:_PREFIX_BYTES], blob[HEADER_BYTES:]
     if blob[_PREFIX_BYTES:HEADER_BYTES] != _checksum(prefix, binding, data):
         raise Damaged(f"The checksum of {_name(binding)} does not fit.")
     if prefix == _STORED:
+        if len(data) > most:
+            raise Damaged(f"{_name(binding)} has {len(data)} bytes; {most} is the most.")
         return data
     if prefix == _COMPRESSED:
-        return _decompressed(data, binding)
+        return _decompressed(data, binding, most)
     raise Damaged(f"{_name(binding)} is in the unknown form {prefix!r}; STUI 1 is {_STORED!r}.")
 
 
@@ -85,12 +90,12 @@ def _checksum(prefix: bytes, binding: Binding, data: bytes) -> bytes:
     return blake2b(prefix + _encode_binding(binding) + data, digest_size=_CHECKSUM_BYTES).digest()
 
 
-def _decompressed(data: bytes, binding: Binding) -> bytes:
+def _decompressed(data: bytes, binding: Binding, most: int) -> bytes:
     try:
         # zstd takes the memory that the frame's header asks for, whatever the caller allows.
         size = zstandard.get_frame_parameters(data).content_size
-        if size > PAYLOAD_BYTES:  # an unknown size is the largest number
-            raise Damaged(f"{_name(binding)} would unpack to more than {PAYLOAD_BYTES} bytes.")
+        if size > most:  # an unknown size is the largest number
+            raise Damaged(f"{_name(binding)} would unpack to more than {most} bytes.")
         payload = _codecs.decompress(data, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise Damaged(f"{_name(binding)} does not unpack: {error}.") from None

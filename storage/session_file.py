@@ -1,7 +1,7 @@
 """A session as one portable file: `sessions/<client>/<session>.stui`.
 
-The file is a sealed blob of the whole session, with the sections as the client's own JSON. It is
-replaced by an atomic rename; the generation before it stays beside it as `….stui.previous`.
+What is in it is in `session_form`. It is replaced by an atomic rename; the generation before it
+stays beside it as `….stui.previous`.
 """
 
 from __future__ import annotations
@@ -12,36 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from protocol.ids import ClientId, SessionId
-from protocol.requests import JsonText
-from storage.document import Evaluation, SessionHead, StoredSection
 from storage.durable import make_directory, sync_directory, write_durably
 from storage.failpoints import hit
 from storage.file_names import file_name
-from storage.sealed import HEADER_BYTES, PAYLOAD_BYTES, seal, unseal
+from storage.sealed import PAYLOAD_BYTES
+from storage.session_form import FILE_BYTES, decode_session, encode_session
 from storage.store import Damaged, SessionContents, WriteRefused
 
 _log = logging.getLogger(__name__)
 
 ENDING: Final = ".stui"
-_PREVIOUS: Final = ".previous"
-_NEW: Final = ".new"
-_BINDING: Final = ("session file", 1)
-
-
-class _Form(msgspec.Struct, frozen=True, kw_only=True):
-    """What the JSON in a file looks like."""
-
-    number: int
-    head: SessionHead
-    sections: dict[StoredSection, msgspec.Raw]
-    evaluations: list[Evaluation]
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_Form).decode
+PREVIOUS: Final = ".previous"
+NEW: Final = ".new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +44,16 @@ def write_file(path: Path, contents: SessionContents) -> None:
     Whatever happens, PATH or its previous generation is whole. Raises `WriteRefused` when it cannot
     be written, or the session is larger than a blob may be.
     """
-    form = _Form(
-        number=contents.number,
-        head=contents.head,
-        sections={name: msgspec.Raw(text) for name, text in contents.sections.items()},
-        evaluations=contents.evaluations,
-    )
-    new = _with(path, _NEW)
+    new = _with(path, NEW)
     try:
-        blob = seal(_encode(form), _BINDING)
+        blob = encode_session(contents)
         hit("file.write.before")
         write_durably(new, blob)
         hit("file.write.after")
         hit("file.rename.before")
         if path.exists():
-            path.replace(_with(path, _PREVIOUS))
+            path.replace(_with(path, PREVIOUS))
+        hit("file.rename.between")
         new.replace(path)
         sync_directory(path.parent)
         hit("file.rename.after")
@@ -85,16 +63,9 @@ def write_file(path: Path, contents: SessionContents) -> None:
 
 def read_file(path: Path) -> SessionContents:
     """The session in the file at PATH. Raises `Damaged`, and `OSError` where there is no file."""
-    if (size := path.stat().st_size) > PAYLOAD_BYTES + HEADER_BYTES:
+    if (size := path.stat().st_size) > FILE_BYTES:
         raise Damaged(f"{path} has {size} bytes; no session file is that long.")
-    try:
-        form = _decode(unseal(path.read_bytes(), _BINDING))
-    except Damaged as error:
-        raise Damaged(f"{path} is damaged, or no session file: {error}") from None
-    except msgspec.DecodeError as error:
-        raise Damaged(f"{path} holds no session that this version knows: {error}.") from None
-    sections = {name: JsonText(bytes(text)) for name, text in form.sections.items()}
-    return SessionContents(form.number, form.head, sections, form.evaluations)
+    return decode_session(path.read_bytes(), PAYLOAD_BYTES, path)
 
 
 class SessionFiles:
@@ -123,7 +94,7 @@ class SessionFiles:
         """
         problems = []
         path = self.path(client_id, session_id)
-        for candidate in (path, _with(path, _PREVIOUS)):
+        for candidate in (path, _with(path, PREVIOUS)):
             try:
                 contents = read_file(candidate)
             except FileNotFoundError:
@@ -136,7 +107,7 @@ class SessionFiles:
                 if (head.client_id, head.session_id) == (client_id, session_id):
                     return ReadSession(contents, " ".join(problems))
                 problems.append(f"{candidate} is of {head.session_id} of {head.client_id}.")
-        if not (path.exists() or _with(path, _PREVIOUS).exists()):
+        if not (path.exists() or _with(path, PREVIOUS).exists()):
             return None
         raise Damaged(" ".join(problems))
 
@@ -144,11 +115,13 @@ class SessionFiles:
         """Remove both generations of a session's file, durably; raises `WriteRefused`."""
         path = self.path(client_id, session_id)
         try:
+            hit("file.remove.before")
             # The newest one last: an older one must not turn up in its place.
-            for each in (_with(path, _NEW), _with(path, _PREVIOUS), path):
+            for each in (_with(path, NEW), _with(path, PREVIOUS), path):
                 each.unlink(missing_ok=True)
             if path.parent.is_dir():
                 sync_directory(path.parent)
+            hit("file.remove.after")
         except OSError as error:
             raise WriteRefused(f"The session file {path} cannot be removed: {error}.") from error
 
@@ -156,11 +129,11 @@ class SessionFiles:
         """The newest readable generation of every session; what cannot be read is only logged."""
         current = set(self._directory.glob(f"*/*{ENDING}"))
         older = {
-            path.with_name(path.name.removesuffix(_PREVIOUS))
-            for path in self._directory.glob(f"*/*{ENDING}{_PREVIOUS}")
+            path.with_name(path.name.removesuffix(PREVIOUS))
+            for path in self._directory.glob(f"*/*{ENDING}{PREVIOUS}")
         }
         for path in sorted(current | older):
-            for candidate in (path, _with(path, _PREVIOUS)):
+            for candidate in (path, _with(path, PREVIOUS)):
                 try:
                     contents = read_file(candidate)
                 except FileNotFoundError:

@@ -21,6 +21,17 @@ _LOG_BYTES: Final = 4 * 1024 * 1024
 _IDLE_READERS: Final = 8
 
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_OF_THE_DISK: Final = (
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_AUTH,
+)
 _NOT_FLUSHED: Final = (
     sqlite3.SQLITE_IOERR_FSYNC,
     sqlite3.SQLITE_IOERR_DIR_FSYNC,
@@ -63,13 +74,56 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {setting}").fetchall()
     except UnicodeDecodeError as error:  # SQLite's message has a piece of a damaged schema in it
         connection.close()
-        damaged = sqlite3.DatabaseError("its schema cannot be read")
-        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damaged from error
+        raise _undecodable_schema() from error
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def connect_read_only(path: Path, *, alone: bool = False) -> sqlite3.Connection:
+    """A connection that writes nothing, not even SQLite's log. Raises `sqlite3.Error`.
+
+    ALONE says that nobody has the database open and there is no log of it: then it may lie on a
+    medium that cannot be written.
+    """
+    mode = "immutable=1" if alone else "mode=ro"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}",
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=True,
+    )
+    try:
+        connection.text_factory = _lenient_text
+        for setting in ("cell_size_check = ON", "trusted_schema = OFF", "query_only = ON"):
+            connection.execute(f"PRAGMA {setting}").fetchall()
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    except UnicodeDecodeError as error:
+        connection.close()
+        raise _undecodable_schema() from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _undecodable_schema() -> sqlite3.DatabaseError:
+    damaged = sqlite3.DatabaseError("its schema cannot be read")
+    damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return damaged
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is damaged, or no database."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _DAMAGE
+
+
+def is_of_the_disk(error: sqlite3.Error) -> bool:
+    """Whether ERROR is about access, room or use, and so says nothing about what is stored."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return code & 0xFF in _OF_THE_DISK
 
 
 def _lenient_text(text: bytes) -> str:
@@ -147,6 +201,6 @@ class Readers:
         connection.close()
 
     def _explained(self, error: sqlite3.Error) -> StoreError:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+        if is_damage(error):
             return Damaged(f"The database {self._path} is damaged: {error}.")
         return StoreError(f"The database {self._path} could not be read: {error}.")

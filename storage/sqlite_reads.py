@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from protocol.ids import ClientId, ImageId, SessionId
-from storage.document import Evaluation, ImageRecord, RememberedReply, SessionHead
-from storage.sqlite_rows import (
+from storage.document import (
+    Context,
+    ContextHead,
+    Evaluation,
+    ImageRecord,
+    RememberedReply,
+    SessionHead,
+    StoredEvent,
+)
+from storage.sqlite_contexts import checked_contexts, context_heads, find_context
+from storage.sqlite_events import first_event, read_events
+from storage.sqlite_history import contexts_for_file, history_for_file
+from storage.sqlite_parts import (
     EVALUATION_COLUMNS,
+    find_evaluation,
+    read_evaluation,
+    sections,
+)
+from storage.sqlite_rows import (
     RUNNING_TIME,
     SESSION_COLUMNS,
-    find_evaluation,
+    find_preferences,
     heads,
     images,
-    read_evaluation,
     read_meta,
     read_reply,
-    sections,
     session_row,
 )
-from storage.store import SessionContents, SessionCounts
+from storage.store import Preferences, SessionContents, SessionCounts, StoredContext
 
 _IN_USE: Final = "state = 'open' AND used_at + timeout > ?"
 
@@ -53,19 +67,29 @@ class SqliteReads(ABC):
     def heads_of_client(self, client_id: ClientId, *, open_only: bool = False) -> list[SessionHead]:
         """The heads of a client's sessions, oldest first, without damaged ones."""
         which = "client_id = ? AND state = 'open'" if open_only else "client_id = ?"
-        found = self._heads(which, "rowid", client_id, -1)
+        found = self._heads(which, "rowid", -1, client_id)
         # The index alone is not to be trusted with whose session it is.
-        own = [head for head in found if head.client_id == client_id]
-        return sorted(own, key=lambda head: (head.created_at, head.session_id))
+        return _oldest_first(head for head in found if head.client_id == client_id)
 
     def heads_ended_before(self, ended_at: float, limit: int) -> list[SessionHead]:
         """Closed and trashed sessions that ended before a running time, oldest first."""
-        return self._heads("ended_at < ? AND state <> 'open'", "ended_at", ended_at, limit)
+        return self._heads("ended_at < ? AND state <> 'open'", "ended_at", limit, ended_at)
 
     def heads_expired_before(self, expired_at: float, limit: int) -> list[SessionHead]:
         """Open sessions that expired before a running time, longest unused first."""
         which = "used_at + timeout < ? AND state = 'open'"
-        return self._heads(which, "used_at", expired_at, limit)
+        return self._heads(which, "used_at", limit, expired_at)
+
+    def heads_of_image(self, image_id: ImageId | None) -> list[SessionHead]:
+        """The heads of the sessions that name an image, or any, in all states, oldest first."""
+        if image_id is None:
+            return _oldest_first(self._heads("image_id IS NOT NULL", "rowid", -1))
+        found = self._heads("image_id = ?", "rowid", -1, image_id)
+        return _oldest_first(head for head in found if head.image_id == image_id)
+
+    def heads_trashed(self) -> list[SessionHead]:
+        """The heads of the sessions in the trash, oldest first."""
+        return _oldest_first(self._heads("state = 'trashed'", "rowid", -1))
 
     def counts(self, now: float) -> SessionCounts:
         """Count sessions; NOW (running time) decides which are expired."""
@@ -87,6 +111,7 @@ class SqliteReads(ABC):
             clients=clients,
             closed=by_state.get("closed", 0),
             expired=by_state.get("open", 0) - total,
+            trashed=by_state.get("trashed", 0),
             by_image=by_image,
         )
 
@@ -107,6 +132,43 @@ class SqliteReads(ABC):
         """One evaluation; raises `Damaged`."""
         with self._reader() as reader:
             return find_evaluation(reader, session_id, number)
+
+    def contexts(self, session_id: SessionId) -> list[StoredContext]:
+        """All contexts of a session by number, their data checked; raises `Damaged` without a head.
+
+        The data is read one context after the other.
+        """
+        with self._snapshot() as reader:
+            row = session_row(reader, session_id)
+            return [] if row is None else list(checked_contexts(reader, session_id, row.stored()))
+
+    def context_heads(self, session_id: SessionId) -> list[ContextHead]:
+        """What is known of the contexts whose heads can be read, by number; no data is read."""
+        with self._snapshot() as reader:
+            row = session_row(reader, session_id)
+            return [] if row is None else list(context_heads(reader, session_id, row.stored()))
+
+    def context(self, session_id: SessionId, number: int) -> Context | None:
+        """One context; raises `Damaged`."""
+        with self._snapshot() as reader:
+            row = session_row(reader, session_id)
+            return None if row is None else find_context(reader, session_id, row.stored(), number)
+
+    def events(self, session_id: SessionId, after: int, limit: int) -> list[StoredEvent]:
+        """Up to LIMIT events with a `seq` above AFTER, oldest first; raises `Damaged`."""
+        with self._reader() as reader:
+            return read_events(reader, session_id, after, limit)
+
+    def first_event(self, session_id: SessionId) -> int | None:
+        """The `seq` of the oldest event that is kept; raises `Damaged`."""
+        with self._reader() as reader:
+            event = first_event(reader, session_id)
+        return None if event is None else event.seq
+
+    def preferences(self, client_id: ClientId) -> Preferences | None:
+        """What a client has stored for all its sessions; raises `Damaged`."""
+        with self._reader() as reader:
+            return find_preferences(reader, client_id)
 
     def remembered(self, scope: str, request_id: str) -> RememberedReply | None:
         """The remembered outcome of a request; raises `Damaged`."""
@@ -134,7 +196,11 @@ class SqliteReads(ABC):
         return [SessionId(session_id) for (session_id,) in rows]
 
     def contents(self, session_id: SessionId) -> SessionContents | None:
-        """A whole session in one consistent read; raises `Damaged`."""
+        """A whole session in one consistent read; raises `Damaged`.
+
+        A context that cannot be read is left out, and so is the oldest of what a session file has
+        no room for; both are logged: the rest is worth keeping.
+        """
         with self._snapshot() as reader:
             row = session_row(reader, session_id)
             if row is None:
@@ -144,17 +210,18 @@ class SqliteReads(ABC):
                 number=row.number,
                 head=stored.head,
                 sections=sections(reader, session_id, stored),
-                evaluations=_evaluations(reader, session_id, 0, -1),
+                evaluations=history_for_file(reader, session_id),
+                contexts=contexts_for_file(reader, session_id, stored),
             )
 
-    def _heads(self, condition: str, order: str, value: object, limit: int) -> list[SessionHead]:
+    def _heads(self, condition: str, order: str, limit: int, *values: object) -> list[SessionHead]:
         """Good heads up to LIMIT: damaged ones do not use it up and hide what comes after them."""
         found: list[SessionHead] = []
         with self._reader() as reader:
             rows = reader.execute(
                 f"SELECT {SESSION_COLUMNS} FROM sessions"  # noqa: S608 (of our own words)
                 f" WHERE {condition} ORDER BY {order}",
-                (value,),
+                values,
             )
             for head in heads(rows):
                 if len(found) == limit:
@@ -170,6 +237,10 @@ class SqliteReads(ABC):
             reader.execute("BEGIN")
             yield reader
             reader.execute("COMMIT")
+
+
+def _oldest_first(found: Iterable[SessionHead]) -> list[SessionHead]:
+    return sorted(found, key=lambda head: (head.created_at, head.session_id))
 
 
 def _evaluations(

@@ -1,8 +1,9 @@
 """How documents are laid out in the rows of the SQLite database, and read back with every check.
 
 Whatever decides something is under a checksum. The sealed head of a session is bound to the number
-of its last commit, and lists for each section the commit that wrote it, which that section is bound
-to: an older generation of either does not fit. Plain columns repeat the head and are compared.
+of its last commit, and lists for each section and context the commit that wrote it, which that one
+is bound to: an older generation of any does not fit. Plain columns repeat the head and are
+compared. Preferences and images have nothing above them: only they can be older ones unnoticed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import msgspec
 from protocol.ids import ClientId, ImageId, SessionId
 from protocol.requests import JsonText
 from storage.document import (
-    Evaluation,
     ImageRecord,
     RememberedReply,
     SessionHead,
@@ -26,7 +26,7 @@ from storage.document import (
     StoredSection,
 )
 from storage.sealed import Binding, seal, unseal
-from storage.store import Damaged
+from storage.store import Damaged, Preferences
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +39,14 @@ encode: Final = msgspec.json.Encoder().encode
 class StoredHead(msgspec.Struct, frozen=True):
     """A session's head as it is stored, with what the store alone needs.
 
-    `written` names the commit that wrote each section. `running` is the evaluation that was stored
-    as running and not yet as ended.
+    `written` names the commit that wrote each section, `contexts` that which wrote each context.
+    `running` is the evaluation that was stored as running and not yet as ended.
     """
 
     head: SessionHead
     written: dict[StoredSection, int] = {}
     running: int | None = None
+    contexts: dict[int, int] = {}
 
     def sealed(self, number: int) -> bytes:
         """The blob for commit NUMBER."""
@@ -77,7 +78,7 @@ class SessionRow(NamedTuple):
     def stored(self) -> StoredHead:
         """The head, with the row's own `used_at`. Raises `Damaged`."""
         binding = _head_binding(self.session_id, self.number)
-        stored = _decoded(_decode_head, self.sealed_head, binding)
+        stored = decoded(_decode_head, self.sealed_head, binding)
         head = stored.head
         same = (
             head.session_id == self.session_id
@@ -119,6 +120,39 @@ def session_row(connection: sqlite3.Connection, session_id: SessionId) -> Sessio
     return row
 
 
+def insert_session(
+    connection: sqlite3.Connection,
+    stored: StoredHead,
+    number: int,
+    fence: int,
+    *,
+    dirty_since: float | None,
+    filed: int = 0,
+) -> None:
+    """Make the row of a session that is as STORED at commit NUMBER."""
+    head = stored.head
+    connection.execute(
+        "INSERT INTO sessions (session_id, client_id, state, image_id, timeout, ended_at,"
+        " used_at, used_check, fence, number, filed, dirty_since, head)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            head.session_id,
+            head.client_id,
+            head.state,
+            head.image_id,
+            head.timeout,
+            head.ended_at,
+            head.used_at,
+            used_check(head.session_id, head.used_at),
+            fence,
+            number,
+            filed,
+            dirty_since,
+            stored.sealed(number),
+        ),
+    )
+
+
 def heads(rows: Iterable[Row]) -> Iterator[SessionHead]:
     """The heads in ROWS of `SESSION_COLUMNS`, without damaged ones, which are logged."""
     for found in rows:
@@ -129,55 +163,6 @@ def heads(rows: Iterable[Row]) -> Iterator[SessionHead]:
             _log.error("Left out of a list: %s", error)
 
 
-def sections(
-    connection: sqlite3.Connection, session_id: SessionId, stored: StoredHead
-) -> dict[StoredSection, JsonText]:
-    """All sections of a session, of the generation that its head names. Raises `Damaged`."""
-    found = dict(
-        connection.execute("SELECT name, data FROM sections WHERE session_id = ?", (session_id,))
-    )
-    contents = {}
-    for name, written in stored.written.items():
-        binding = section_binding(session_id, name, written)
-        contents[name] = JsonText(unseal(found.get(name, b""), binding))
-    return contents
-
-
-def section_binding(session_id: SessionId, name: StoredSection, written: int) -> Binding:
-    """Which section a blob is, and of which commit."""
-    return (session_id, "section", name, written)
-
-
-EVALUATION_COLUMNS: Final = "number, written, data"
-
-
-def seal_evaluation(session_id: SessionId, evaluation: Evaluation, written: int) -> bytes:
-    """The blob of an evaluation that commit WRITTEN writes."""
-    return seal(encode(evaluation), (session_id, "evaluation", evaluation.number, written))
-
-
-def read_evaluation(session_id: SessionId, row: Row) -> Evaluation:
-    """The evaluation in a row of `EVALUATION_COLUMNS`. Raises `Damaged`."""
-    number, written, data = row
-    return _decoded(_decode_evaluation, data, (session_id, "evaluation", number, written))
-
-
-def find_evaluation(
-    connection: sqlite3.Connection, session_id: SessionId, number: int
-) -> Evaluation | None:
-    """One evaluation of a session. Raises `Damaged`."""
-    row = connection.execute(
-        f"SELECT {EVALUATION_COLUMNS} FROM evaluations WHERE session_id = ? AND number = ?",  # noqa: S608
-        (session_id, number),
-    ).fetchone()
-    if row is None:
-        return None
-    evaluation = read_evaluation(session_id, row)
-    if evaluation.number != number:
-        raise Damaged(f"The index of evaluations is damaged: another one for {number}.")
-    return evaluation
-
-
 def seal_reply(reply: RememberedReply) -> bytes:
     """The blob of a remembered reply."""
     return seal(encode(reply), ("reply", reply.scope, reply.request_id))
@@ -185,7 +170,7 @@ def seal_reply(reply: RememberedReply) -> bytes:
 
 def read_reply(scope: str, request_id: str, data: bytes) -> RememberedReply:
     """The remembered reply in DATA. Raises `Damaged`."""
-    return _decoded(_decode_reply, data, ("reply", scope, request_id))
+    return decoded(_decode_reply, data, ("reply", scope, request_id))
 
 
 def seal_image(image: ImageRecord) -> bytes:
@@ -193,17 +178,53 @@ def seal_image(image: ImageRecord) -> bytes:
     return seal(encode(image), ("image", image.image_id))
 
 
+def image_in(image_id: str, data: bytes) -> ImageRecord:
+    """The image in DATA. Raises `Damaged`."""
+    return decoded(_decode_image, data, ("image", image_id))
+
+
 def images(rows: Iterable[Row]) -> Iterator[ImageRecord]:
     """The images in ROWS of id and blob, without damaged ones, which are logged."""
     for image_id, data in rows:
         try:
-            yield _decoded(_decode_image, data, ("image", image_id))
+            yield image_in(image_id, data)
         except Damaged as error:
             _log.error("Left out of the images: %s", error)
 
 
+def put_preferences(connection: sqlite3.Connection, client_id: ClientId, text: JsonText) -> int:
+    """Replace a client's preferences; return their new revision."""
+    row = connection.execute(
+        "SELECT revision FROM preferences WHERE client_id = ?", (client_id,)
+    ).fetchone()
+    # The text before may be damaged, and its revision with it: it is replaced all the same.
+    revision = row[0] + 1 if row is not None and isinstance(row[0], int) else 1
+    connection.execute(
+        "INSERT INTO preferences (client_id, revision, data) VALUES (?, ?, ?)"
+        " ON CONFLICT (client_id)"
+        " DO UPDATE SET revision = excluded.revision, data = excluded.data",
+        (client_id, revision, seal(text, _preferences_binding(client_id, revision))),
+    )
+    return revision
+
+
+def find_preferences(connection: sqlite3.Connection, client_id: ClientId) -> Preferences | None:
+    """A client's preferences. Raises `Damaged`."""
+    row = connection.execute(
+        "SELECT revision, data FROM preferences WHERE client_id = ?", (client_id,)
+    ).fetchone()
+    if row is None:
+        return None
+    revision, data = row
+    text = unseal(data, _preferences_binding(client_id, revision))
+    return Preferences(JsonText(text), revision)
+
+
 RUNNING_TIME: Final = "running_time"
 TRANSACTIONS: Final = "transactions"
+SCHEMA: Final = "schema"
+"""The schema's version once more, sealed: a flipped bit in SQLite's header is told from a newer
+STUI by it."""
 
 
 def put_meta(connection: sqlite3.Connection, name: str, value: float) -> None:
@@ -218,11 +239,26 @@ def put_meta(connection: sqlite3.Connection, name: str, value: float) -> None:
 def read_meta(connection: sqlite3.Connection, name: str) -> float:
     """A number of the store's own, 0 where it was never stored. Raises `Damaged`."""
     row = connection.execute("SELECT data FROM meta WHERE name = ?", (name,)).fetchone()
-    return 0 if row is None else _decoded(_decode_number, row[0], ("meta", name))
+    return 0 if row is None else decoded_number(name, row[0])
+
+
+def note_schema(connection: sqlite3.Connection) -> None:
+    """Seal the schema's version, unless that was done. In autocommit mode."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    try:
+        noted = read_meta(connection, SCHEMA) == version
+    except Damaged:
+        noted = False
+    if not noted:
+        put_meta(connection, SCHEMA, version)
+
+
+def decoded_number(name: str, data: bytes) -> float:
+    """The number of the store's own in DATA. Raises `Damaged`."""
+    return decoded(_decode_number, data, ("meta", name))
 
 
 _decode_head: Final = msgspec.json.Decoder(StoredHead)
-_decode_evaluation: Final = msgspec.json.Decoder(Evaluation)
 _decode_reply: Final = msgspec.json.Decoder(RememberedReply)
 _decode_image: Final = msgspec.json.Decoder(ImageRecord)
 _decode_number: Final = msgspec.json.Decoder(float)
@@ -232,7 +268,12 @@ def _head_binding(session_id: SessionId, number: int) -> Binding:
     return (session_id, "head", number)
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], blob: bytes, binding: Binding) -> T:
+def _preferences_binding(client_id: ClientId, revision: int) -> Binding:
+    return ("preferences", client_id, revision)
+
+
+def decoded(decoder: msgspec.json.Decoder[T], blob: bytes, binding: Binding) -> T:
+    """What is sealed in BLOB with BINDING. Raises `Damaged`."""
     payload = unseal(blob, binding)
     try:
         return decoder.decode(payload)

@@ -14,13 +14,14 @@ from typing import Final, Self, TypeGuard
 from storage.commit_mark import CommitMark
 from storage.durable import sync_directory
 from storage.failpoints import hit
+from storage.in_place import InPlace
 from storage.migrations import check_file, migrate
 from storage.open_report import examine
 from storage.recent_heads import RecentHeads
 from storage.session_file import SessionFiles
 from storage.sqlite_connection import Readers, connect, explained
 from storage.sqlite_reads import SqliteReads
-from storage.sqlite_rows import TRANSACTIONS, put_meta
+from storage.sqlite_rows import TRANSACTIONS, note_schema, put_meta
 from storage.sqlite_transaction import SqliteTransaction
 from storage.store import CannotOpen, Damaged, StoreError, WriteUnknown
 
@@ -60,15 +61,21 @@ class SqliteStore(SqliteReads):
         check_file(path)
         try:
             with ExitStack() as opened:
+                hit("store.open.before")
                 self._writer = opened.enter_context(closing(connect(path)))
                 migrate(self._writer, path)
+                note_schema(self._writer)
                 self._mark = opened.enter_context(closing(CommitMark(path.with_name(_MARK))))
                 mark = self._mark.read()
                 self._transactions, self.open_report = examine(self._writer, path, mark, files)
                 # A flush that failed may have left log in memory that never reached the disk:
                 # copied into the database it is written again, and nothing depends on that log.
+                hit("checkpoint.before")
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                hit("checkpoint.after")
                 sync_directory(path.parent)
+                hit("store.open.after")
+                self._in_place = InPlace([path, path.with_name(f"{path.name}-wal")])
                 opened.pop_all()  # what is open stays so
         except (sqlite3.Error, OSError) as error:
             raise _cannot_open(path, error) from error
@@ -98,6 +105,7 @@ class SqliteStore(SqliteReads):
             self._writer.execute("COMMIT")
             progress = _Progress.COMMITTED
             hit("store.commit.after")
+            self._in_place.check()
         except (sqlite3.Error, OSError) as error:
             raise self._given_up(error, progress) from error
         except BaseException as error:

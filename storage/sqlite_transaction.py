@@ -9,22 +9,30 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from protocol.ids import ImageId, SessionId
+from protocol.ids import ClientId, ImageId, SessionId
+from protocol.requests import JsonText
 from storage.document import Change, Evaluation, ImageRecord, RememberedReply
 from storage.failpoints import hit
 from storage.recent_heads import RecentHead, RecentHeads
-from storage.sealed import seal
+from storage.sqlite_contexts import drop_contexts, write_contexts
+from storage.sqlite_events import keep_newest, write_events
+from storage.sqlite_history import keep_newest_evaluations
+from storage.sqlite_parts import (
+    delete_parts,
+    find_evaluation,
+    sections,
+    write_evaluation,
+    write_section,
+)
 from storage.sqlite_rows import (
     RUNNING_TIME,
     SessionRow,
     StoredHead,
-    find_evaluation,
+    insert_session,
     put_meta,
-    seal_evaluation,
+    put_preferences,
     seal_image,
     seal_reply,
-    section_binding,
-    sections,
     session_row,
     used_check,
 )
@@ -57,29 +65,13 @@ class SqliteTransaction:
             raise StaleWriter(f"Session {session_id} cannot be created: there is one of this id.")
         fence = self._fence_after(0)
         stored = _following(None, change, 1)
-        self._connection.execute(
-            "INSERT INTO sessions (session_id, client_id, state, image_id, timeout, ended_at,"
-            " used_at, used_check, fence, number, dirty_since, head)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
-            (
-                session_id,
-                head.client_id,
-                head.state,
-                head.image_id,
-                head.timeout,
-                head.ended_at,
-                head.used_at,
-                used_check(session_id, head.used_at),
-                fence,
-                self._clock(),
-                stored.sealed(1),
-            ),
-        )
-        self._write_parts(session_id, change, 1)
+        insert_session(self._connection, stored, 1, fence, dirty_since=self._clock())
+        self._write_parts(session_id, change, 1, stored.running)
         return fence
 
     def open_session(self, session_id: SessionId) -> OpenedSession:
         """Raise the fence; raise `KeyError` where there is none, `Damaged` if it is unreadable."""
+        hit("load.before")
         row = session_row(self._connection, session_id)
         if row is None:
             raise KeyError(session_id)
@@ -91,6 +83,7 @@ class SqliteTransaction:
         self._connection.execute(
             "UPDATE sessions SET fence = ? WHERE session_id = ?", (fence, session_id)
         )
+        hit("load.after")
         return OpenedSession(
             fence=fence,
             previous_fence=row.fence,
@@ -131,7 +124,7 @@ class SqliteTransaction:
         if written.rowcount != 1:
             self._recent.forget(session_id)
             raise StaleWriter(_stale(commit, session_row(self._connection, session_id)))
-        self._write_parts(session_id, commit.change, number)
+        self._write_parts(session_id, commit.change, number, stored.running)
         after = RecentHead(commit.fence, number, used_at, before.dirty_since, stored)
         self._recent.put(session_id, after)
         hit("store.apply.after")
@@ -153,8 +146,7 @@ class SqliteTransaction:
         )
         if deleted.rowcount != 1:
             raise StaleWriter(f"Session {session_id} has no writer with fence {fence}.")
-        self._connection.execute("DELETE FROM sections WHERE session_id = ?", (session_id,))
-        self._connection.execute("DELETE FROM evaluations WHERE session_id = ?", (session_id,))
+        delete_parts(self._connection, session_id)
         self._connection.execute("DELETE FROM replies WHERE scope = ?", (session_id,))
 
     def remember(self, reply: RememberedReply) -> None:
@@ -200,6 +192,10 @@ class SqliteTransaction:
         """Forget an image."""
         self._connection.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
 
+    def put_preferences(self, client_id: ClientId, text: JsonText) -> int:
+        """Replace a client's preferences; return their new revision, 1 for the first."""
+        return put_preferences(self._connection, client_id, text)
+
     def set_running_time(self, seconds: float) -> None:
         """Note how long services on this store have run in all."""
         put_meta(self._connection, RUNNING_TIME, seconds)
@@ -221,44 +217,49 @@ class SqliteTransaction:
             raise Damaged(f"The running evaluation {stored.running} of {session_id} is not there.")
         return running
 
-    def _write_parts(self, session_id: SessionId, change: Change, number: int) -> None:
+    def _write_parts(
+        self, session_id: SessionId, change: Change, number: int, running: int | None
+    ) -> None:
         for name, text in change.sections.items():
-            self._connection.execute(
-                "INSERT INTO sections (session_id, name, data) VALUES (?, ?, ?)"
-                " ON CONFLICT (session_id, name) DO UPDATE SET data = excluded.data",
-                (session_id, name, seal(text, section_binding(session_id, name, number))),
-            )
-        if change.evaluation is not None:
-            self._write_evaluation(session_id, change.evaluation, number)
+            write_section(self._connection, session_id, name, text, number)
+        for evaluation in _evaluations(change):
+            write_evaluation(self._connection, session_id, evaluation, number)
+        if change.dropped_contexts:
+            drop_contexts(self._connection, session_id, change.dropped_contexts)
+        if change.contexts:
+            write_contexts(self._connection, session_id, change.contexts, number)
+        if change.events:
+            write_events(self._connection, session_id, change.events)
+        if change.keep_evaluations is not None:
+            most = change.keep_evaluations
+            keep_newest_evaluations(self._connection, session_id, most, running)
+        if change.keep_events is not None:
+            keep_newest(self._connection, session_id, change.keep_events)
         if change.reply is not None:
             self.remember(change.reply)
-
-    def _write_evaluation(self, session_id: SessionId, evaluation: Evaluation, number: int) -> None:
-        self._connection.execute(
-            "INSERT INTO evaluations (session_id, number, written, data) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (session_id, number)"
-            " DO UPDATE SET written = excluded.written, data = excluded.data",
-            (
-                session_id,
-                evaluation.number,
-                number,
-                seal_evaluation(session_id, evaluation, number),
-            ),
-        )
 
 
 def _following(previous: StoredHead | None, change: Change, number: int) -> StoredHead:
     """The stored head after commit NUMBER."""
     written = previous.written if previous else {}
     running = previous.running if previous else None
+    contexts = previous.contexts if previous else {}
     if change.sections:
         written = written | dict.fromkeys(change.sections, number)
-    if change.evaluation is not None:
-        if change.evaluation.state == "running":
-            running = change.evaluation.number
-        elif change.evaluation.number == running:
+    for evaluation in _evaluations(change):
+        if evaluation.state == "running":
+            running = evaluation.number
+        elif evaluation.number == running:
             running = None
-    return StoredHead(change.head, written, running)
+    if change.contexts or change.dropped_contexts:
+        kept = {key: at for key, at in contexts.items() if key not in change.dropped_contexts}
+        contexts = kept | {context.head.number: number for context in change.contexts}
+    return StoredHead(change.head, written, running, contexts)
+
+
+def _evaluations(change: Change) -> list[Evaluation]:
+    """All that CHANGE writes, in order."""
+    return change.history if change.evaluation is None else [*change.history, change.evaluation]
 
 
 def _stale(commit: Commit, row: SessionRow | None) -> str:

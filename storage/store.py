@@ -12,17 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocol.ids import ClientId, ImageId, SessionId
 from protocol.requests import JsonText
 from storage.document import (
     Change,
+    Context,
+    ContextHead,
     Evaluation,
     ImageRecord,
     RememberedReply,
     SessionHead,
+    StoredEvent,
     StoredSection,
 )
 
@@ -85,6 +88,27 @@ class SessionContents:
     head: SessionHead
     sections: dict[StoredSection, JsonText]
     evaluations: list[Evaluation]
+    contexts: list[Context] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContext:
+    """A context as a list shows it; `damage` says why its data cannot be used, else it is empty.
+
+    `head` is None where not even that can be read.
+    """
+
+    number: int
+    head: ContextHead | None
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What all sessions of a client share; `revision` grows by one with every change."""
+
+    text: JsonText
+    revision: int
 
 
 class Transaction(Protocol):
@@ -129,6 +153,9 @@ class Transaction(Protocol):
     def remove_image(self, image_id: ImageId) -> None:
         """Forget an image."""
 
+    def put_preferences(self, client_id: ClientId, text: JsonText) -> int:
+        """Replace a client's preferences; return their new revision, 1 for the first."""
+
     def set_running_time(self, seconds: float) -> None:
         """Note how long services on this store have run in all."""
 
@@ -144,6 +171,7 @@ class SessionCounts:
     clients: int
     closed: int
     expired: int
+    trashed: int
     by_image: dict[ImageId, int]
 
 
@@ -179,6 +207,12 @@ class Store(Protocol):
     def heads_expired_before(self, expired_at: float, limit: int) -> list[SessionHead]:
         """Open sessions that expired before a running time, longest unused first."""
 
+    def heads_of_image(self, image_id: ImageId | None) -> list[SessionHead]:
+        """The heads of the sessions that name an image, or any, in all states, oldest first."""
+
+    def heads_trashed(self) -> list[SessionHead]:
+        """The heads of the sessions in the trash, oldest first."""
+
     def counts(self, now: float) -> SessionCounts:
         """Count sessions; NOW (running time) decides which are expired."""
 
@@ -191,6 +225,30 @@ class Store(Protocol):
     def evaluation(self, session_id: SessionId, number: int) -> Evaluation | None:
         """One evaluation; raises `Damaged`."""
 
+    def contexts(self, session_id: SessionId) -> list[StoredContext]:
+        """All contexts of a session by number, their data checked.
+
+        Raises `Damaged` where the session's own head is, which says what contexts there are.
+        """
+
+    def context_heads(self, session_id: SessionId) -> list[ContextHead]:
+        """What is known of the contexts whose heads can be read, by number; no data is read.
+
+        Raises `Damaged` where the session's own head is.
+        """
+
+    def context(self, session_id: SessionId, number: int) -> Context | None:
+        """One context; raises `Damaged`."""
+
+    def events(self, session_id: SessionId, after: int, limit: int) -> list[StoredEvent]:
+        """Up to LIMIT events with a `seq` above AFTER, oldest first; raises `Damaged`."""
+
+    def first_event(self, session_id: SessionId) -> int | None:
+        """The `seq` of the oldest event that is kept; raises `Damaged`."""
+
+    def preferences(self, client_id: ClientId) -> Preferences | None:
+        """What a client has stored for all its sessions; raises `Damaged`."""
+
     def remembered(self, scope: str, request_id: str) -> RememberedReply | None:
         """The remembered outcome of a request; raises `Damaged`."""
 
@@ -201,4 +259,8 @@ class Store(Protocol):
         """Sessions whose file is behind since before a time of the store's clock, longest first."""
 
     def contents(self, session_id: SessionId) -> SessionContents | None:
-        """A whole session in one consistent read; raises `Damaged`."""
+        """A whole session in one consistent read; raises `Damaged`.
+
+        A context that cannot be read is left out, and so is the oldest of what a session file has
+        no room for; both are logged: the rest is worth keeping.
+        """

@@ -24,7 +24,12 @@ STARTS_A_BACKEND = (
     "tools/serve.py",
     "tools/config.py",
     "tools/session_files.py",
+    "tools/backups.py",
     "tools/bench/",
+    "tools/cli/failpoints.py",
+    "tools/doctor/",
+    "tools/faults/",
+    "tools/soak/service.py",
 )
 
 

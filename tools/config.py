@@ -28,6 +28,8 @@ CONFIG_VARIABLE: Final = "STUI_CONFIG"
 _FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
 _FLAGS: Final = {"bind": "--bind", "data_dir": "--data-dir", "images": "--image"}
 _LISTS: Final = ("bind", "allowed_clients", "denied_clients")
+_FORMS: Final = {"metrics": "Expected HOST:PORT of this machine, such as 127.0.0.1:9464,"}
+"""What is right, where msgspec would show a pattern."""
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -64,6 +66,8 @@ def load_settings(
         if value is not None:
             values[name] = _checked(name, value, _FLAGS.get(name, name))
     values["data_dir"] = values["data_dir"].expanduser().absolute()
+    if "backup_dir" in values:  # a relative one is below the data directory
+        values["backup_dir"] = values["backup_dir"].expanduser()
     return Settings(**values)
 
 
@@ -115,7 +119,7 @@ def _checked(name: str, value: Any, where: str) -> Any:
     try:
         checked = msgspec.convert(value, field.type, dec_hook=_path)
     except msgspec.ValidationError as error:
-        expected = str(error).partition(" - at ")[0]
+        expected = _FORMS.get(name) or str(error).partition(" - at ")[0]
         raise BadSettings(f"{where}: is {excerpt(value)}: {expected}.") from None
     if isinstance(checked, float) and not math.isfinite(checked):
         raise BadSettings(f"{where}: is {checked}: Expected a finite number of seconds.")

@@ -2,7 +2,8 @@
 
 Exit codes (tools/exit_codes.py has all): 0 after SIGTERM or SIGINT; 2 when it cannot start; 70 when
 the tree of actors gave up; 71 when an actor hung or the backend did not stop in time, then at once
-and without clean-up. SIGHUP has the settings read again.
+and without clean-up. SIGHUP has the settings read again. A service manager that asks for it in the
+environment is told of all this (tools/notify.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Mapping
@@ -18,19 +20,27 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import structlog
+import zmq
 
 from actors.backend import Backend, CannotStart, Ending
-from actors.front_door import CannotBind
+from actors.gateway.front_door import CannotBind
+from actors.outside.log_ids import with_ids
 from actors.settings import Settings
-from storage.store import CannotOpen
+from storage.store import CannotOpen, StoreError
 from tools.config import BadSettings, find_config, load_settings
 from tools.exit_codes import ExitCode
 from tools.logs import LogFormat, log_to_stderr
+from tools.notify import Heart, Notifier
 
 log = structlog.get_logger(__name__)
 
 _STOP_WITHIN: Final = 4.8
 """Seconds; whoever asked for the stop is promised 5."""
+
+_RELOAD_WITHIN: Final = 5.0
+"""Seconds; who has to read the settings may be dying just then, and its successor does it."""
+_SPEAKABLE: Final = (OSError, sqlite3.Error, zmq.ZMQError, StoreError, CannotBind)
+"""Errors whose texts have nothing in them that a user has typed."""
 
 _ENDINGS: Final = {
     Ending.STOPPED: ExitCode.DONE,
@@ -48,7 +58,14 @@ def serve(
     are separated by a comma and a space. Must run in the main thread, once in a process: it leaves
     its signal handlers and its logging behind.
     """
-    log_to_stderr(log_format, log_level, expected=(CannotBind, CannotOpen))
+    log_to_stderr(
+        log_format,
+        log_level,
+        expected=(CannotBind, CannotOpen),
+        speakable=_SPEAKABLE,
+        more=(with_ids,),
+    )
+    notifier = Notifier.from_environment(os.environ)
     environment = dict(os.environ)
     config = find_config(config_flag, environment)
 
@@ -59,7 +76,7 @@ def serve(
         backend = Backend(load(), config, load)
     except BadSettings as problem:
         return _complain(str(problem))
-    signals = _Signals(backend)
+    signals = _Signals(backend, notifier)
     signals.catch()
     try:
         backend.start()
@@ -67,8 +84,14 @@ def serve(
         return ExitCode.DONE if signals.stopping else _complain(str(problem))
     signals.started = True
     print(f"stui: ready on {', '.join(backend.endpoints)}", flush=True)
+    log.info("ready", endpoints=backend.endpoints, metrics=backend.metrics_address)
+    heart = Heart(notifier, backend.condition.ailment, backend.condition.summary)
+    notifier.ready(backend.condition.summary())
+    heart.begin()
     backend.wait()
     _watch_the_stop()
+    heart.end()
+    notifier.stopping("Stopping: finishes what is under way")
     ending = backend.stop()
     log.info("ended", how=ending.value)
     if ending is Ending.HUNG:
@@ -83,8 +106,8 @@ class _Signals:
     handlers in Python have nothing to do.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, notifier: Notifier) -> None:
+        self._backend, self._notifier = backend, notifier
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)  # noqa: FBT003 - takes no keyword
         self.stopping = False
@@ -106,7 +129,19 @@ class _Signals:
                     self.stopping = True
                     self._backend.request_stop()
                 elif self.started:  # before, the settings have just been read
-                    self._backend.reload()
+                    threading.Thread(target=self._reload, name="reload", daemon=True).start()
+
+    def _reload(self) -> None:
+        """Have the settings read, and tell the manager when that is over, however it ends.
+
+        In a thread of its own: a stop that is asked for meanwhile must not wait for it.
+        """
+        done = threading.Event()
+        self._notifier.reloading()
+        self._backend.reload(done.set)
+        if not done.wait(_RELOAD_WITHIN):
+            log.warning("settings_not_reloaded_in_time", seconds=_RELOAD_WITHIN)
+        self._notifier.ready(self._backend.condition.summary())
 
 
 def _watch_the_stop() -> None:

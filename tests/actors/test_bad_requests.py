@@ -226,33 +226,38 @@ def test_a_session_that_would_grow_too_large_is_refused_and_keeps_what_it_had(
     assert restored["revision"] == 4
 
 
+def test_a_command_that_is_not_served_yet_says_so(client: Wire) -> None:
+    assert client.fail("debug", operation="step").code == "not_supported"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "save_context",
+        "load_context",
+        "get_context_summary",
+        "list_contexts",
+        "export_session",
+        "clear_context",
+        "fork_session",
+    ],
+)
+def test_a_command_for_a_session_that_is_not_there_says_so(client: Wire, command: str) -> None:
+    assert client.fail(command, session_id="session_nobody").code == "session_not_found"
+
+
 @pytest.mark.parametrize(
     ("command", "parameters"),
     [
-        ("save_context", {"session_id": "s"}),
-        ("load_context", {"session_id": "s"}),
-        ("get_context_summary", {"session_id": "s"}),
-        ("list_contexts", {"session_id": "s"}),
-        ("export_session", {"session_id": "s"}),
-        ("clear_context", {"session_id": "s"}),
-        ("fork_session", {"session_id": "s"}),
-        ("import_session", {"client_id": "c"}),
-        ("get_client_preferences", {"client_id": "c"}),
-        ("set_client_preferences", {"client_id": "c", "preferences": {}}),
-        ("subscribe", {"topics": ["session"]}),
-        ("unsubscribe", {}),
-        ("list_image_sessions", {}),
-        ("cleanup_image_sessions", {"image_id": "i"}),
-        ("get_image_session_stats", {"image_id": "i"}),
-        ("switch_image_context", {"to_image_id": "i"}),
-        ("debug", {"operation": "step"}),
+        ("cleanup_image_sessions", {"image_id": "nobody"}),
+        ("get_image_session_stats", {"image_id": "nobody"}),
+        ("switch_image_context", {"to_image_id": "nobody"}),
     ],
 )
-def test_a_command_that_is_not_served_yet_says_so(
+def test_a_command_for_an_image_that_is_not_there_says_so(
     client: Wire, command: str, parameters: Message
 ) -> None:
-    assert client.fail(command, **parameters).code == "not_supported"
-    assert command not in client.do("ping")["capabilities"]
+    assert client.fail(command, **parameters).code == "image_unknown"
 
 
 def code_of(reply: Message) -> str:

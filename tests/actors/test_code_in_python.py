@@ -109,6 +109,7 @@ def test_the_history_holds_what_was_run_and_how_it_ended(developer: Wire, sessio
     assert set(records[0]) == {
         *("evaluation", "code", "state", "result", "result_type", "execution_time"),
         *("has_error", "started_at", "finished_at", "evaluation_mode", "image_id", "tool_id"),
+        *("output", "context_saved"),
     }
     assert records[2]["error"]["error_code"] == "evaluation_error"
     assert records[2]["error"]["class"] == "ZeroDivisionError"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pykka
 import pytest
 
-from actors.session import Session
+from actors.session.session import Session
 from tests.support.backend import RunningBackend, running_backend
 from tests.support.images import FakeImage
 from tests.support.waiting import eventually

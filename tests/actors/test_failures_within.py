@@ -1,5 +1,6 @@
 """What clients are told when an actor fails, or the store refuses or has lost something."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 
@@ -114,6 +115,7 @@ def test_a_session_whose_data_is_damaged_says_so_and_the_others_work(
     for session in (damaged, whole):
         client.do("update_session_state", session_id=session, state_data={"n": 1})
     backend.stop()
+    shutil.rmtree(backend.settings.data_dir / "sessions")  # it would be brought back from there
     (path,) = backend.settings.data_dir.glob("*.db")
     with sqlite3.connect(path) as database:
         (data,) = database.execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.address import Address
-from actors.image_requests import without_session
+from actors.images.image_requests import without_session
 from actors.messages import ClientRequest
 from protocol.requests import Evaluate
 

@@ -1,18 +1,19 @@
 """Images come, go, move and are told apart; the backend knows them again."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.backend import RunningBackend, running_backend
 from tests.support.images import FakeImage, fake_image
 from tests.support.waiting import eventually
-from tests.support.wire import Message, Wire, failure_of
+from tests.support.wire import Message, Wire, failure_of, fresh_client
 
 RECORD = {
     *("image_id", "address", "status", "connection_health", "last_seen", "last_activity"),
     *("session_count", "name", "version", "dialect", "epoch", "capabilities", "isolating"),
-    *("latency_ms", "history"),
+    *("latency_ms", "missed_pings", "history"),
 }
 
 
@@ -144,18 +145,18 @@ def test_another_image_at_the_address_does_not_get_the_sessions_of_the_first(
     image.uuid = "fake-another"
     image.start_anew()
 
-    def ids() -> list[str]:
-        return [entry["image_id"] for entry in client.do("list_images")["images"]]
+    def statuses() -> dict[str, str]:
+        images = client.do("list_images")["images"]
+        return {entry["image_id"]: entry["status"] for entry in images}
 
-    eventually(lambda: "fake-another" in ids())
-    failure = client.fail("evaluate", session_id=session, code="2")
-    assert failure.code == "image_unknown"
-    assert first in failure.message
+    eventually(lambda: statuses() == {first: "Disconnected", "fake-another": "Connected"})
+    assert "another image answers" in status_of(client, first)["history"][-1]["reason"]
+    assert client.fail("evaluate", session_id=session, code="2").code == "image_disconnected"
     assert [asked.parameters["code"] for asked in image.asked_for("evaluate")] == ["1"]
     image.close()
     image.uuid = first
     image.start_anew()
-    eventually(lambda: first in ids())
+    eventually(lambda: statuses()[first] == "Connected")
     assert client.do("evaluate", session_id=session, code="3")["evaluation"] == 2
 
 
@@ -190,9 +191,43 @@ def test_sessions_are_on_the_image_that_they_were_created_for(
         failure = client.fail("evaluate", session_id=on_second, code="x", image_id="one")
         assert failure.code == "invalid_parameter"
         moving = client.fail("restore_session", session_id=on_second, image_id="one")
-        assert moving.code == "not_supported"
+        assert moving.code == "invalid_parameter"
         counts = client.do("get_session_statistics")["sessions_by_image"]
         assert counts == {second.uuid: 1}
+
+
+@pytest.mark.parametrize("is_legacy", [False, True])
+def test_no_session_is_bound_to_an_image_before_it_has_said_who_it_is(
+    tmp_path: Path, is_legacy: bool
+) -> None:
+    with fake_image(legacy=is_legacy) as late:
+        late.close()
+        with (
+            running_backend(tmp_path, images={"late": late.endpoint}) as backend,
+            backend.client() as client,
+        ):
+            provisional = backend.wait_for_image("late", "Disconnected")["image_id"]
+            session = client.new_session()
+            for named in ("late", provisional):
+                for failure in (
+                    client.fail("create_session", client_id=fresh_client(), image_id=named),
+                    client.fail("restore_session", session_id=session, image_id=named),
+                    client.fail("switch_image_context", session_id=session, to_image_id=named),
+                    client.fail("evaluate", session_id=session, code="1", image_id=named),
+                ):
+                    assert failure.code == "image_disconnected"
+                    assert failure.reply["retryable"]
+                    assert "has not been reached yet" in failure.message
+            assert "image_id" not in client.do("get_session_info", session_id=session)
+            late.start()
+            reached = backend.wait_for_image("late")["image_id"]
+            bound = client.new_session(image_id="late")
+            assert client.do("evaluate", session_id=bound, code="7")["result"] == "7"
+            late.close()
+            backend.wait_for_image("late", "Reconnecting")
+            away = client.new_session(image_id="late")
+            info = client.do("get_session_info", session_id=away)
+            assert info["image_id"] == reached, "one that is known may be away"
 
 
 def test_a_deleted_session_leaves_no_workspace_behind(client: Wire, image: FakeImage) -> None:

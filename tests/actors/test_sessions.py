@@ -66,12 +66,16 @@ def test_a_restored_session_is_what_was_stored(client: Wire) -> None:
     assert set(restored) == {
         *("session_id", "client_id", "created_at", "last_modified", "timeout", "is_active"),
         *("session_state", "workspace_context", "inspector_state", "object_registry"),
-        *("user_preferences", "name", "revision", "restore_report", "history"),
+        *("user_preferences", "name", "revision", "restore_report", "history", "events_seq"),
     }
     assert restored["session_state"] == sections.pop("state_data")
     assert {name: restored[name] for name in sections} == sections
     assert restored["revision"] == 2
-    assert restored["restore_report"] == {"workspace": "none", "notes": []}
+    assert restored["restore_report"] == {
+        "workspace": "none",
+        "notes": [],
+        **{part: [] for part in ("variables", "objects", "inspector", "evaluations_lost")},
+    }
     assert restored["history"] == []
 
 

@@ -159,7 +159,9 @@ def test_a_real_image_keeps_running_while_the_backend_is_away(tmp_path: Path) ->
             assert (shown["result"], shown["evaluation"]) == ("[1, 2]", 2)
 
 
-def test_a_real_image_that_was_killed_and_started_again_is_told_as_lost(tmp_path: Path) -> None:
+def test_what_a_real_image_held_before_the_code_that_it_died_of_is_brought_back(
+    tmp_path: Path,
+) -> None:
     with (
         running_backend(tmp_path / "data4", image_outcome_grace=5.0) as running,
         python_image(tmp_path / "image") as image,
@@ -177,9 +179,10 @@ def test_a_real_image_that_was_killed_and_started_again_is_told_as_lost(tmp_path
         with python_image(tmp_path / "image", endpoint=image.endpoint):
             assert failure_of(client.receive(request)).code == "outcome_unknown"
             running.wait_for_image("py")
-            lost = client.fail("inspect", session_id=session, object_id=object_id)
-            assert lost.code == "object_lost"
+            kept = client.do("inspect", session_id=session, object_id=object_id)
+            assert kept["object_info"]["string_representation"] == "[1]"
             restored = client.do("restore_session", session_id=session)
+            assert restored["restore_report"]["evaluations_lost"] == [2]
             states = [record["state"] for record in restored["history"]]
             assert states == ["finished", "unknown"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pykka
 import pytest
 
-from actors.session import Session
+from actors.session.session import Session
 from tests.support.backend import RunningBackend, running_backend
 from tests.support.images import FakeImage
 from tests.support.waiting import eventually
@@ -41,7 +41,7 @@ def test_a_session_forgets_the_leases_of_connections_that_are_long_gone(
     with backend.client() as another:
         another.do("heartbeat", session_id=session)
         assert another.do("get_session_info", session_id=session)["status"] == "active"
-    assert len(only_session()._leases) == 1
+    assert len(only_session()._session.leases._until) == 1
 
 
 @pytest.mark.parametrize("command", ["close_session", "delete_session"])

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.backend import RunningBackend
-from tests.support.images import FakeImage, evaluated
+from tests.support.images import FULL, SNAPSHOTS, FakeImage, evaluated
 from tests.support.wire import Wire, failure_of
 
 
@@ -131,3 +131,26 @@ def test_an_images_own_errors_are_told_as_documented(
     assert failure.code == expected
     assert failure.message == "what the image says"
     assert failure.details["hint"] == "more"
+
+
+def test_a_bug_of_the_image_in_restoring_a_snapshot_leaves_the_one_before(
+    dealer: Wire, backend: RunningBackend, image: FakeImage
+) -> None:
+    image.holding = set()
+    image.capabilities = (*FULL, *SNAPSHOTS)
+    image.start_anew()
+    backend.wait_for_image("fake")
+    session = dealer.new_session(image_id="fake")
+    for code in ("first", "second"):
+        assert dealer.do("evaluate", session_id=session, code=code)["context_saved"]
+    image.holding = {"restore_workspace"}
+    image.start_anew()
+    backend.wait_for_image("fake")
+    request = dealer.send("evaluate", session_id=session, code="third")
+    image.fail(image.wait_for("restore_workspace"), "internal", "a bug")
+    before = image.wait_for("restore_workspace", 2)
+    assert before.parameters["data"] == '["first"]'
+    image.reply(before, {"session": session, "variables": [], "objects": []})
+    assert dealer.result(request)["result"] == "third"
+    notes = dealer.do("restore_session", session_id=session)["restore_report"]["notes"]
+    assert "a bug" in " ".join(notes)

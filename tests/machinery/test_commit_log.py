@@ -17,7 +17,6 @@ from hypothesis.stateful import (
 )
 
 from actors.address import Address, Ref
-from actors.commit_log import AnotherWriter, CommitLog
 from actors.messages import (
     Committed,
     Created,
@@ -32,7 +31,8 @@ from actors.messages import (
     StoreCommit,
 )
 from actors.refusals import no_session
-from actors.session_state import SessionState, changed_head
+from actors.session.commit_log import AnotherWriter, CommitLog
+from actors.session.session_state import SessionState, changed_head
 from protocol.errors import StorageUnavailable, StuiError
 from storage.document import SessionHead
 from storage.store import StaleWriter

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from actors.session_state import SessionState, evaluation_ended, inspected, stored_state, updated
+from actors.session.session_state import (
+    SessionState,
+    evaluation_ended,
+    inspected,
+    stored_state,
+    updated,
+)
 from protocol.errors import SessionTooLarge
 from protocol.ids import ObjectId
 from protocol.image_messages import InspectResult, ObjectInfo

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from actors.session_state import SessionState, evaluation_ended, stored_state, updated
+from actors.session.session_state import SessionState, evaluation_ended, stored_state, updated
 from protocol.errors import RevisionConflict, SessionTooLarge
 from protocol.limits import SESSION_BYTES
 from protocol.requests import UpdateSessionState

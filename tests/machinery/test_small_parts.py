@@ -10,9 +10,8 @@ import pytest
 
 from actors.address import Address, Ref
 from actors.clocks import Clocks
-from actors.image_health import ImageHealth
-from actors.image_table import ImageEntry, ImageTable
-from actors.pending import Pending, PendingTable
+from actors.gateway.pending import Pending, PendingTable
+from actors.images.image_table import ImageEntry, ImageTable
 from actors.socket_loop import Socket
 from actors.timer import Timer
 from protocol.dialects import Origin
@@ -131,34 +130,6 @@ class TestPendingTable:
         assert [each.owner for each in table.take_all("sessions/urn:1")] == ["sessions/urn:1"]
         assert [each.owner for each in table.take_all("sessions")] == ["sessions", "sessions/urn:2"]
         assert [each.owner for each in table.take_all("")] == ["images/urn:1"]
-
-
-class TestImageHealth:
-    def test_pings_that_are_missed_make_it_worse_and_one_that_is_answered_mends_it(self) -> None:
-        health = ImageHealth()
-        assert health.health == "Unknown"
-        assert health.becomes("Connected", 1000.0, "it answers")
-        seen = []
-        for _ in range(6):
-            seen.append(health.health)
-            health.missed += 1
-        assert seen == ["Healthy", "Healthy", "Warning", "Warning", "Warning", "Critical"]
-        health.answered(1001.0, 0.25)
-        assert (health.health, health.latency, health.last_seen) == ("Healthy", 0.25, 1001.0)
-
-    @pytest.mark.parametrize("status", ["Disconnected", "Reconnecting", "Failed"])
-    def test_without_a_connection_it_is_critical(self, status: ConnectionStatus) -> None:
-        health = ImageHealth()
-        health.becomes(status, 1000.0, "why")
-        assert health.health == "Critical"
-
-    def test_only_changes_enter_the_history_which_is_bounded(self) -> None:
-        health = ImageHealth()
-        assert not health.becomes("Unknown", 1.0, "no change")
-        for number in range(100):
-            health.becomes("Connected" if number % 2 else "Reconnecting", number, str(number))
-        assert len(health.history) == 50
-        assert health.history[-1].reason == "99"
 
 
 class TestImageTable:

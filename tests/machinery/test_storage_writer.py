@@ -45,6 +45,37 @@ def test_a_full_disk_refuses_changes_while_reads_go_on_and_mends_by_itself(wire:
     wire.new_session()
 
 
+def test_clients_hear_once_that_nothing_can_be_stored_and_once_that_it_can_again(
+    backend: RunningBackend, wire: Wire
+) -> None:
+    with backend.client(dealer=True) as listener:
+        session = listener.new_session()
+        listener.do("subscribe", topics=["storage"], session_id=session)
+        failpoints.arm("store.commit.before", "raise", "ENOSPC", times=1000)
+        for _ in range(3):
+            assert wire.fail("create_session", client_id="me").code == "storage_unavailable"
+        degraded = listener.next_reply()
+        assert degraded["event"] == "storage.degraded"
+        assert degraded["data"]["reason"]
+        failpoints.disarm_all()
+        # Although nobody asks for anything.
+        assert listener.next_reply()["event"] == "storage.recovered"
+        wire.new_session()
+
+
+def test_clients_hear_of_the_recovery_although_the_writer_died_meanwhile(
+    backend: RunningBackend, wire: Wire
+) -> None:
+    with backend.client(dealer=True) as listener:
+        session = listener.new_session()
+        listener.do("subscribe", topics=["storage"], session_id=session)
+        failpoints.arm("store.commit.before", "raise", "ENOSPC")
+        assert wire.fail("create_session", client_id="me").code == "storage_unavailable"
+        assert listener.next_reply()["event"] == "storage.degraded"
+        failpoints.arm("writer.receive", "raise")
+        assert listener.next_reply()["event"] == "storage.recovered"
+
+
 def test_changes_that_were_made_on_top_of_a_refused_one_are_refused_with_it(
     backend: RunningBackend,
 ) -> None:

@@ -30,7 +30,7 @@ def children() -> list[int]:
     return [
         int(child)
         for child in " ".join(texts).split()
-        if b"actors.transcoder" in Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"actors.gateway.transcoder" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
 
 
@@ -67,7 +67,9 @@ def test_no_decoder_outlives_a_backend(tmp_path: Path) -> None:
 
 def test_a_decoder_whose_parent_was_killed_ends() -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "actors.transcoder"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "actors.gateway.transcoder"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     child.communicate(timeout=10)  # closes its input, as the end of a parent does
     assert child.returncode == 0

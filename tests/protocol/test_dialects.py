@@ -17,10 +17,12 @@ from protocol.dialects import (
     Rejected,
     decode_request,
     encode_error,
+    encode_event,
     encode_reply,
 )
 from protocol.errors import BY_CODE, EvaluationError, RevisionConflict, StuiError
-from protocol.ids import ClientId, SessionId
+from protocol.events import Event
+from protocol.ids import ClientId, ImageId, SessionId
 from protocol.limits import BODY_BYTES
 from protocol.replies import Beat
 from protocol.requests import CreateSession, Ping, RenameSession
@@ -277,6 +279,42 @@ def test_a_reply_in_the_envelope_repeats_the_request_type() -> None:
     assert reply["payload"] == {
         "type": "Response",
         "data": {"response_type": "Heartbeat", "data": {"lease": 30}},
+    }
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+def test_an_event_stands_alone_in_either_encoding(encoding: Encoding) -> None:
+    event = Event(
+        event="image.status",
+        seq=2**40,
+        session_id=SessionId("s1"),
+        image_id=ImageId("i1"),
+        data={"status": "Connected", "ü": [1.5, None]},
+        timestamp="2025-01-20T10:30:00Z",
+    )
+
+    body = encode_event(event, encoding)
+
+    assert codec.encoding_of(body) is encoding
+    assert codec.decode(body) == {
+        "event": "image.status",
+        "seq": 2**40,
+        "session_id": "s1",
+        "image_id": "i1",
+        "data": {"status": "Connected", "ü": [1.5, None]},
+        "timestamp": "2025-01-20T10:30:00Z",
+    }
+    assert event.topic == "image"
+
+
+def test_an_event_of_no_session_and_no_image_says_nothing_of_them() -> None:
+    event = Event(event="storage.degraded", seq=0, data={}, timestamp="")
+
+    assert set(codec.decode(encode_event(event, Encoding.JSON))) == {
+        "event",
+        "seq",
+        "data",
+        "timestamp",
     }
 
 

@@ -40,7 +40,7 @@ def test_each_error_has_a_type_and_code_that_clients_know(code: str, kind: type[
     assert kind.__doc__
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("kind", sorted(CLASSES, key=repr))
 def test_an_error_crosses_a_process_border_with_its_details(kind: type[StuiError]) -> None:
     error = kind("what was wrong", stack=["a", "b"], position=7)
 

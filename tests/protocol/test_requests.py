@@ -7,16 +7,27 @@ from typing import Any
 import pytest
 
 from protocol.errors import InvalidParameter, MissingParameter
-from protocol.ids import ObjectId, SessionId
+from protocol.ids import ClientId, ImageId, ObjectId, SessionId
 from protocol.requests import (
     BY_COMMAND,
     BY_REQUEST_TYPE,
+    CleanupImageSessions,
+    ClearContext,
     Evaluate,
+    ImportSession,
     Inspect,
+    JsonText,
     ListImageSessions,
+    ListTrash,
+    LoadContext,
     Ping,
     Request,
     RestoreSession,
+    SaveContext,
+    SetClientPreferences,
+    Subscribe,
+    SwitchImageContext,
+    Unsubscribe,
     UpdateSessionState,
     parse,
 )
@@ -24,6 +35,10 @@ from protocol.requests import (
 SESSION = {"session_id": "s1"}
 CODE = {"code": "1 + 1"}
 IDENTIFIER = "Expected 1 to 128 characters"
+TOPICS = "Expected 'evaluation' or 'session' or 'image' or 'storage'."
+SCOPES = "Expected 'variables' or 'objects' or 'inspector' or 'history'."
+CONTEXT_ID = "Expected the number of a context as a string, 'auto' or 'auto-before'."
+IMAGE = {"image_id": "amber"}
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("evaluate", {"code": 5}, "`code` of evaluate is 5: Expected `str`, got `int`."),
@@ -85,13 +100,49 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("connect_image", {"address": "tcp://localhost"}, "Expected tcp://HOST:PORT"),
     ("connect_image", {"address": "tcp://*:5555"}, "Expected tcp://HOST:PORT"),
     ("connect_image", {"address": "ipc://" + "x" * 101}, "of up to 100 characters."),
+    ("save_context", {**SESSION, "label": ""}, "is '': Expected `str` of length >= 1."),
+    ("save_context", {**SESSION, "label": "n" * 201}, "Expected `str` of length <= 200."),
+    ("load_context", {**SESSION, "context_id": 3}, "is 3: Expected `str`, got `int`."),
+    ("load_context", {**SESSION, "context_id": "0"}, f"is '0': {CONTEXT_ID}"),
+    ("load_context", {**SESSION, "context_id": "-1"}, f"is '-1': {CONTEXT_ID}"),
+    ("load_context", {**SESSION, "context_id": "007"}, f"is '007': {CONTEXT_ID}"),
+    ("load_context", {**SESSION, "context_id": "1\n"}, CONTEXT_ID),
+    ("load_context", {**SESSION, "context_id": "1" * 10}, CONTEXT_ID),
+    ("load_context", {**SESSION, "context_id": "automatic"}, f"is 'automatic': {CONTEXT_ID}"),
+    ("clear_context", {**SESSION, "scope": ["variables", "all"]}, SCOPES),
+    ("clear_context", {**SESSION, "scope": "variables"}, "Expected"),
+    ("clear_context", {**SESSION, "scope": []}, "`scope` of clear_context is []: Expected"),
+    ("clear_context", {**SESSION, "scope": ["variables"] * 17}, "`scope` of clear_context is"),
+    ("import_session", {"client_id": "c", "data": b"\0stui"}, "Expected `str`"),
     (
-        "clear_context",
-        {**SESSION, "scope": ["variables", "all"]},
-        "Expected 'variables' or 'objects' or 'inspector' or 'history'.",
+        "import_session",
+        {"client_id": "c", "data": "no base64!"},
+        "is 'no base64!': Expected base64.",
     ),
-    ("subscribe", {"topics": "session"}, "`topics` of subscribe is 'session': Expected `array`"),
-    ("subscribe", {"topics": ["session", 5]}, "`topics` of subscribe is ['session', 5]: Expected"),
+    ("import_session", {"client_id": "c", "data": "QUI=Qw=="}, "Expected base64."),
+    ("import_session", {"client_id": "c", "data": "QUI===="}, "Expected base64."),
+    ("import_session", {"client_id": "c", "data": "QUI=\n"}, "Expected base64."),
+    ("import_session", {"client_id": "c", "data": "-" * 10**6}, "Expected base64."),
+    (
+        "set_client_preferences",
+        {"client_id": "c", "preferences": "{}"},
+        "`preferences` of set_client_preferences is '{}': Expected an object.",
+    ),
+    ("subscribe", {"topics": "session"}, "`topics` of subscribe is 'session': Expected"),
+    ("subscribe", {"topics": ["session", 5]}, f"`topics` of subscribe is ['session', 5]: {TOPICS}"),
+    ("subscribe", {"topics": ["sessions"]}, f"is ['sessions']: {TOPICS}"),
+    ("subscribe", {"topics": []}, "`topics` of subscribe is []: Expected"),
+    ("subscribe", {"topics": ["image"] * 17}, "`topics` of subscribe is ['image', "),
+    ("subscribe", {"topics": ["image"], "since": -1}, "is -1: Expected `int` >= 0."),
+    ("subscribe", {"topics": ["image"], "since": 1.5}, "is 1.5: Expected `int`, got `float`."),
+    ("unsubscribe", {"topics": []}, "`topics` of unsubscribe is []: Expected"),
+    ("list_trash", {"client_id": "no client"}, f"is 'no client': {IDENTIFIER}"),
+    ("list_trash", {"image_id": 5}, "`image_id` of list_trash is 5: Expected `str`"),
+    ("cleanup_image_sessions", {**IMAGE, "max_age_hours": -1}, "is -1: Expected `float` >= 0.0."),
+    ("cleanup_image_sessions", {**IMAGE, "dry_run": "yes"}, "is 'yes': Expected `bool`"),
+    ("cleanup_image_sessions", {**IMAGE, "force": 1}, "is 1: Expected `bool`, got `int`."),
+    ("switch_image_context", {"to_image_id": ""}, f"is '': {IDENTIFIER}"),
+    ("switch_image_context", {"to_image_id": "i", "preserve_context": 0}, "Expected `bool`"),
 ]
 
 MISSING = [
@@ -103,6 +154,14 @@ MISSING = [
     ("update_session_state", {}, "update_session_state needs the parameter `session_id`."),
     ("update_session_state", SESSION, "needs `state_data` or a section by name (workspace_"),
     ("get_session_info", {"sessionId": "x"}, "get_session_info needs the parameter `session_id`."),
+    ("save_context", {"label": "l"}, "save_context needs the parameter `session_id`."),
+    ("subscribe", {}, "subscribe needs the parameter `topics`."),
+    ("subscribe", {"topics": None}, "subscribe needs the parameter `topics`."),
+    ("import_session", {"client_id": "c"}, "import_session needs the parameter `data`."),
+    ("import_session", {"data": ""}, "import_session needs the parameter `client_id`."),
+    ("set_client_preferences", {"client_id": "c"}, "needs the parameter `preferences`."),
+    ("cleanup_image_sessions", {}, "cleanup_image_sessions needs the parameter `image_id`."),
+    ("switch_image_context", {"session_id": "s1"}, "needs the parameter `to_image_id`."),
 ]
 
 UNDERSTOOD: list[tuple[str, dict[str, Any], Request]] = [
@@ -129,6 +188,53 @@ UNDERSTOOD: list[tuple[str, dict[str, Any], Request]] = [
         "restore_session",
         {**SESSION, "takeover": True, "since": 2**53},
         RestoreSession(session_id=SessionId("s1"), takeover=True, since=2**53),
+    ),
+    ("save_context", SESSION, SaveContext(session_id=SessionId("s1"))),
+    ("load_context", {**SESSION, "context_id": None}, LoadContext(session_id=SessionId("s1"))),
+    (
+        "load_context",
+        {**SESSION, "context_id": "12"},
+        LoadContext(session_id=SessionId("s1"), context_id="12"),
+    ),
+    (
+        "load_context",
+        {**SESSION, "context_id": "auto-before"},
+        LoadContext(session_id=SessionId("s1"), context_id="auto-before"),
+    ),
+    (
+        "clear_context",
+        {**SESSION, "scope": ["history", "history"]},
+        ClearContext(session_id=SessionId("s1"), scope=["history", "history"]),
+    ),
+    (
+        "import_session",
+        {"client_id": "c", "data": "QUI="},
+        ImportSession(client_id=ClientId("c"), data="QUI="),
+    ),
+    (
+        "set_client_preferences",
+        {"client_id": "c", "preferences": {"theme": "dark"}},
+        SetClientPreferences(client_id=ClientId("c"), preferences=JsonText(b'{"theme":"dark"}')),
+    ),
+    (
+        "subscribe",
+        {"topics": ["session", "evaluation"], "session_id": "s1", "since": 0},
+        Subscribe(topics=["session", "evaluation"], session_id=SessionId("s1"), since=0),
+    ),
+    ("unsubscribe", {"topics": None}, Unsubscribe()),
+    ("list_trash", {}, ListTrash()),
+    ("list_trash", {"client_id": "c"}, ListTrash(client_id=ClientId("c"))),
+    (
+        "cleanup_image_sessions",
+        {**IMAGE, "cleanup_expired": False, "max_age_hours": 0},
+        CleanupImageSessions(
+            image_id=ImageId("amber"), cleanup_expired=False, max_age_hours=0.0, force=False
+        ),
+    ),
+    (
+        "switch_image_context",
+        {"to_image_id": "i"},
+        SwitchImageContext(to_image_id=ImageId("i"), preserve_context=True),
     ),
 ]
 
@@ -175,7 +281,7 @@ def test_sections_are_kept_as_the_json_that_they_are() -> None:
 
 def test_both_dialects_name_the_same_requests() -> None:
     assert set(BY_COMMAND.values()) == set(BY_REQUEST_TYPE.values())
-    assert len(BY_COMMAND) == len(BY_REQUEST_TYPE) == 41
+    assert len(BY_COMMAND) == len(BY_REQUEST_TYPE) == 42
     for command, kind in BY_COMMAND.items():
         camel_case = "".join(word.capitalize() for word in command.split("_"))
         assert BY_REQUEST_TYPE[camel_case] is kind

@@ -61,6 +61,22 @@ EXPECTED_REQUESTS: dict[tuple[str, str], Request] = {
     ("INTEGRATION.md", "Ping Request"): requests.Ping(message="Hello from STUI!"),
 }
 
+RESTORE_REPORT = {
+    "workspace": "partial",
+    "notes": [],
+    "variables": [{"name": "x", "fate": "lost", "class": "Block", "reason": "it is a block"}],
+    "objects": [{"object_id": "o1", "fate": "restored", "via": "x"}],
+    "inspector": [{"path": "windows[0].object_id", "object_id": "o1", "present": True}],
+    "evaluations_lost": [7],
+}
+EVENT = {
+    "event": "session.changed",
+    "seq": 2,
+    "session_id": SESSION,
+    "data": {"revision": 2},
+    "timestamp": "2025-08-30T11:30:00Z",
+}
+
 # What our own fields hold where the documents show none; the only keys that may come on top.
 SESSION_RECORD = {"status": "active", "name": "Home", "revision": 1, "size_bytes": 2}
 OWN_FIELDS: dict[str, dict[str, object]] = {
@@ -71,6 +87,7 @@ OWN_FIELDS: dict[str, dict[str, object]] = {
         "revision": 2,
         "context_saved": True,
         "truncated": False,
+        "restore_report": RESTORE_REPORT,
     },
     "Inspect": {"object_id": "o1", "children": {"size": "o2"}},
     "create_session": {
@@ -89,8 +106,10 @@ OWN_FIELDS: dict[str, dict[str, object]] = {
         "image_address": "tcp://127.0.0.1:1",
         "image_metadata": {},
         "revision": 1,
-        "restore_report": {"workspace": "live", "notes": []},
+        "restore_report": RESTORE_REPORT,
         "history": [],
+        "events": [EVENT],
+        "events_seq": 2,
     },
     "update_session_state": {"revision": 2},
     "get_session_info": {**SESSION_RECORD, "image_id": "i"},

@@ -4,8 +4,8 @@
     committing_child.py DIRECTORY forever        commits until it is killed
     committing_child.py DIRECTORY full           runs into a limit on the size of files
 
-Each transaction commits the same number to two sessions, with a section, an evaluation and a
-reply; `acknowledged N` is printed when it has ended.
+Each transaction commits the same number to two sessions, with a section, an evaluation, a reply, an
+event and a snapshot in one of two slots by turns; `acknowledged N` is printed when it has ended.
 """
 
 from __future__ import annotations
@@ -18,9 +18,19 @@ from pathlib import Path
 from storage import failpoints
 from storage.sqlite_store import SqliteStore
 from storage.store import WriteRefused
-from tests.storage.samples import a_change, a_commit, a_reply, a_section, an_evaluation, text
+from tests.storage.samples import (
+    a_change,
+    a_commit,
+    a_context,
+    a_reply,
+    a_section,
+    an_evaluation,
+    an_event,
+    text,
+)
 
 NAMES = ("one", "two")
+KEPT_EVENTS = 10
 
 
 def say(line: str) -> None:
@@ -53,6 +63,9 @@ def commit(store: SqliteStore, fences: dict[str, int], number: int, size: int = 
                     sections=sections,
                     evaluation=an_evaluation(number, "finished"),
                     reply=a_reply(str(number), scope=name),
+                    contexts=[a_context(-(number % 2), "automatic", snapshot=str(number) * 2000)],
+                    events=[an_event(number)],
+                    keep_events=KEPT_EVENTS,
                 )
             )
     say(f"acknowledged {number}")

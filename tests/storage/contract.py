@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 
 from protocol.ids import ClientId, ImageId, SessionId
-from storage.document import ImageRecord
-from storage.store import Commit, StaleWriter, Store, StoreError
+from storage.document import ContextHead, ImageRecord
+from storage.store import Commit, Preferences, StaleWriter, Store, StoredContext, StoreError
 from tests.storage.samples import (
     a_change,
     a_commit,
+    a_context,
     a_head,
     a_reply,
     a_session,
     an_evaluation,
+    an_event,
     text,
 )
 
@@ -68,10 +70,23 @@ class StoreContract(ABC):
         assert store.evaluation(S1, 1) is None
         assert store.evaluations(S1, 0, 10) == []
         assert store.remembered("a", "b") is None
+        assert store.contexts(S1) == []
+        assert store.context(S1, 1) is None
+        assert store.events(S1, 0, 10) == []
+        assert store.first_event(S1) is None
+        assert store.preferences(ClientId("nobody")) is None
+        assert store.heads_of_image(None) == []
+        assert store.heads_trashed() == []
         assert store.heads_of_client(ClientId("nobody")) == []
         assert store.images() == []
         assert store.running_time() == 0
         assert store.counts(0).total == 0
+        with store.transaction() as transaction:
+            transaction.create_session(a_change())
+        assert store.contexts(S1) == []
+        assert store.context(S1, 1) is None
+        assert store.events(S1, 0, 10) == []
+        assert store.first_event(S1) is None
 
     def test_nothing_is_visible_before_the_block_has_ended(self, store: Store) -> None:
         with store.transaction() as transaction:
@@ -157,8 +172,13 @@ class StoreContract(ABC):
                     sections={"session_state": text(2), "knowledge": text(3)},
                     evaluation=an_evaluation(),
                     reply=a_reply(),
+                    contexts=[a_context()],
+                    events=[an_event()],
                 )
             )
+        assert store.context(S1, 1) is None
+        assert store.contexts(S1) == []
+        assert store.first_event(S1) is None
         contents = store.contents(S1)
         assert contents is not None
         assert (contents.number, contents.head) == (1, a_head())
@@ -210,6 +230,8 @@ class StoreContract(ABC):
         parts: dict[str, Any] = {
             "sections": {"session_state": text(1)},
             "evaluation": an_evaluation(),
+            "contexts": [a_context(1), a_context(2)],
+            "events": [an_event(1)],
         }
         with store.transaction() as transaction:
             fence = transaction.create_session(a_change(reply=a_reply(), **parts))
@@ -225,9 +247,13 @@ class StoreContract(ABC):
         assert store.contents(S1) is None
         assert store.evaluations(S1, 0, 10) == []
         assert store.remembered(S1, "one") is None
+        assert store.context(S1, 1) is None
+        assert store.events(S1, 0, 10) == []
         other = store.contents(a_session("s2"))
         assert other is not None
         assert other.evaluations == [an_evaluation()]
+        assert other.contexts == [a_context(1), a_context(2)]
+        assert store.events(a_session("s2"), 0, 10) == [an_event(1)]
         assert store.remembered(a_session("s2"), "one") is not None
 
     def test_a_session_created_again_refuses_the_writers_of_its_first_life(
@@ -318,6 +344,7 @@ class StoreContract(ABC):
         counts = store.counts(10.0)
         assert (counts.total, counts.clients, counts.closed, counts.expired) == (2, 1, 1, 1)
         assert counts.by_image == {image: 1}
+        assert counts.trashed == 1
         assert store.session_count_of_image(image) == 2
         assert store.session_count_of_image(ImageId("other")) == 0
 
@@ -330,6 +357,150 @@ class StoreContract(ABC):
         found = store.evaluations(S1, 2, 2)
         assert [(each.number, each.result) for each in found] == [(3, "3"), (4, "4")]
         assert [each.number for each in store.evaluations(S1, 0, 100)] == [1, 2, 3, 4, 5]
+
+    def test_a_session_created_with_a_history_has_it_and_goes_on_from_it(
+        self, store: Store
+    ) -> None:
+        history = [an_evaluation(number, "finished") for number in (1, 2, 5)]
+        with store.transaction() as transaction:
+            fence = transaction.create_session(a_change(history=history, evaluations=5))
+            assert transaction.open_session(S1).running is None
+            transaction.create_session(a_change("s2", history=[*history, an_evaluation(6)]))
+            assert transaction.open_session(a_session("s2")).running == an_evaluation(6)
+        assert store.evaluations(S1, 0, 10) == history
+        with store.transaction() as transaction:
+            later = a_commit(fence + 2, 2, evaluation=an_evaluation(6, "finished"))
+            with pytest.raises(StaleWriter):
+                transaction.apply(later)
+            number = transaction.open_session(S1).fence
+            transaction.apply(Commit(S1, number, 2, later.change))
+        assert [each.number for each in store.evaluations(S1, 0, 10)] == [1, 2, 5, 6]
+
+    def test_contexts_are_kept_replaced_and_dropped_by_their_numbers(self, store: Store) -> None:
+        first, second = a_context(1, label="one"), a_context(2, snapshot="graph " * 5000)
+        automatic = a_context(-1, "automatic")
+        with store.transaction() as transaction:
+            fence = transaction.create_session(a_change(contexts=[first]))
+            transaction.apply(a_commit(fence, 2, contexts=[second, automatic]))
+        assert store.contexts(S1) == [
+            StoredContext(each.head.number, each.head) for each in (automatic, first, second)
+        ]
+        assert store.context(S1, 2) == second
+        assert store.context(S1, 3) is None
+        contents = store.contents(S1)
+        assert contents is not None
+        assert contents.contexts == [automatic, first, second]
+        replaced = a_context(1, label="another")
+        with store.transaction() as transaction:
+            transaction.apply(
+                a_commit(fence, 3, contexts=[replaced], dropped_contexts=[1, 2, 2, 99])
+            )
+        assert store.context(S1, 1) == replaced
+        assert store.context(S1, 2) is None
+        assert [each.number for each in store.contexts(S1)] == [-1, 1]
+        with store.transaction() as transaction:
+            transaction.apply(a_commit(fence, 4, revision=4))
+            transaction.apply(a_commit(fence, 5, contexts=[second]))
+        assert [each.number for each in store.contexts(S1)] == [-1, 1, 2]
+        heads = [each.head for each in store.contexts(S1)]
+        assert store.context_heads(S1) == heads
+
+    def test_a_context_comes_back_with_all_that_is_known_of_it(self, store: Store) -> None:
+        context = a_context(7, "before_load", evaluation=3, dialect="python", digest="d")
+        with store.transaction() as transaction:
+            transaction.create_session(a_change(contexts=[context]))
+        assert store.context(S1, 7) == context
+        assert isinstance(store.contexts(S1)[0].head, ContextHead)
+        assert bytes(context.data.sections["inspector_state"]) == b'{"path": [1]}'
+
+    def test_events_are_read_from_where_the_reader_was_and_only_so_many_are_kept(
+        self, store: Store
+    ) -> None:
+        with store.transaction() as transaction:
+            fence = transaction.create_session(a_change(events=[an_event(1), an_event(4)]))
+            transaction.apply(a_commit(fence, 2, events=[an_event(5), an_event(9)]))
+            transaction.create_session(a_change("s2", events=[an_event(2, "session.opened")]))
+        assert [each.seq for each in store.events(S1, 0, 10)] == [1, 4, 5, 9]
+        assert store.events(S1, 1, 2) == [an_event(4), an_event(5)]
+        assert store.events(S1, 9, 10) == []
+        assert store.first_event(S1) == 1
+        with store.transaction() as transaction:
+            transaction.apply(a_commit(fence, 3, events=[an_event(12)], keep_events=2))
+        assert store.events(S1, 0, 10) == [an_event(9), an_event(12)]
+        assert store.first_event(S1) == 9
+        with store.transaction() as transaction:
+            transaction.apply(a_commit(fence, 4, keep_events=2))
+            transaction.apply(a_commit(fence, 5, keep_events=3))
+        assert store.first_event(S1) == 9
+        with store.transaction() as transaction:
+            transaction.apply(a_commit(fence, 6, keep_events=0))
+        assert store.first_event(S1) is None
+        assert store.events(a_session("s2"), 0, 10) == [an_event(2, "session.opened")]
+
+    def test_only_so_many_evaluations_are_kept_and_the_one_that_runs(self, store: Store) -> None:
+        with store.transaction() as transaction:
+            fence = transaction.create_session(a_change(evaluation=an_evaluation(1, "running")))
+            for number in range(2, 6):
+                commit = a_commit(fence, number, evaluation=an_evaluation(number, "finished"))
+                transaction.apply(commit)
+            transaction.apply(a_commit(fence, 6, keep_evaluations=2))
+        assert [each.number for each in store.evaluations(S1, 0, 10)] == [1, 4, 5]
+        with store.transaction() as transaction:
+            started = an_evaluation(6, "running")
+            transaction.apply(a_commit(fence, 7, evaluation=started, keep_evaluations=0))
+        assert [each.number for each in store.evaluations(S1, 0, 10)] == [6]
+        with store.transaction() as transaction:
+            assert transaction.open_session(S1).running == started
+
+    def test_preferences_have_a_revision_that_grows_with_each_change(self, store: Store) -> None:
+        ann, bob = ClientId("ann"), ClientId("bob")
+        with store.transaction() as transaction:
+            assert transaction.put_preferences(ann, text({"theme": "dark"})) == 1
+            assert transaction.put_preferences(bob, text({})) == 1
+            assert transaction.put_preferences(ann, text({"theme": "light"})) == 2
+        assert store.preferences(ann) == Preferences(text({"theme": "light"}), 2)
+        assert store.preferences(bob) == Preferences(text({}), 1)
+
+    def test_sessions_are_found_by_their_image_in_every_state_and_by_having_one(
+        self, store: Store
+    ) -> None:
+        one, other = ImageId("i1"), ImageId("i2")
+        with store.transaction() as transaction:
+            fence = transaction.create_session(a_change("a", image_id=one, created_at=3.0))
+            transaction.create_session(
+                a_change("b", image_id=one, created_at=1.0, state="trashed", ended_at=5.0)
+            )
+            transaction.create_session(a_change("c", image_id=other, created_at=2.0))
+            transaction.create_session(a_change("d"))
+
+        def found(image_id: ImageId | None) -> list[SessionId]:
+            return [head.session_id for head in store.heads_of_image(image_id)]
+
+        assert found(one) == [a_session("b"), a_session("a")]
+        assert found(other) == [a_session("c")]
+        assert found(ImageId("i3")) == []
+        assert found(None) == [a_session("b"), a_session("c"), a_session("a")]
+        with store.transaction() as transaction:
+            transaction.apply(a_commit(fence, 2, "a", image_id=other, created_at=3.0))
+        assert found(one) == [a_session("b")]
+        assert found(other) == [a_session("c"), a_session("a")]
+
+    def test_the_trash_has_what_was_trashed_until_it_is_taken_out(self, store: Store) -> None:
+        trashed: dict[str, Any] = {"state": "trashed", "ended_at": 1.0}
+        with store.transaction() as transaction:
+            fence = transaction.create_session(a_change("a", created_at=2.0, **trashed))
+            transaction.create_session(a_change("b", created_at=1.0, **trashed))
+            transaction.create_session(a_change("c", state="closed", ended_at=1.0))
+            transaction.create_session(a_change("d"))
+        assert [head.session_id for head in store.heads_trashed()] == [
+            a_session("b"),
+            a_session("a"),
+        ]
+        assert store.counts(0).trashed == 2
+        with store.transaction() as transaction:
+            transaction.apply(a_commit(fence, 2, "a", state="closed", ended_at=1.0))
+        assert [head.session_id for head in store.heads_trashed()] == [a_session("b")]
+        assert store.counts(0).trashed == 1
 
     def test_a_reply_is_remembered_until_it_is_pruned(self, store: Store) -> None:
         old, new = a_reply("old", 1.0), a_reply("new", 2.0, scope="client:ann")
@@ -411,7 +582,9 @@ class DurableStoreContract(StoreContract):
                 a_change(sections={"knowledge": text(1)}, reply=a_reply())
             )
             transaction.apply(a_commit(fence, 2, evaluation=an_evaluation(), evaluations=1))
+            transaction.apply(a_commit(fence, 3, contexts=[a_context()], events=[an_event(7)]))
             transaction.put_image(image)
+            transaction.put_preferences(ClientId("client"), text({"a": 1}))
             transaction.set_running_time(7.0)
         before = store.contents(S1)
         store.close()
@@ -419,10 +592,13 @@ class DurableStoreContract(StoreContract):
         try:
             assert store.contents(S1) == before
             assert store.images() == [image]
+            assert store.context(S1, 1) == a_context()
+            assert store.events(S1, 0, 10) == [an_event(7)]
+            assert store.preferences(ClientId("client")) == Preferences(text({"a": 1}), 1)
             assert store.running_time() == 7.0
             assert store.remembered("session_s1", "one") == a_reply()
             with store.transaction() as transaction:
-                transaction.apply(Commit(S1, fence, 3, a_change(revision=3)))
+                transaction.apply(Commit(S1, fence, 4, a_change(revision=3)))
         finally:
             store.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,13 +14,24 @@ from protocol.ids import ClientId, ImageId, SessionId
 from protocol.requests import JsonText
 from storage.document import (
     Change,
+    Context,
+    ContextHead,
     Evaluation,
     ImageRecord,
     RememberedReply,
     SessionHead,
+    StoredEvent,
     StoredSection,
 )
-from storage.store import Commit, OpenedSession, SessionContents, SessionCounts, StaleWriter
+from storage.store import (
+    Commit,
+    OpenedSession,
+    Preferences,
+    SessionContents,
+    SessionCounts,
+    StaleWriter,
+    StoredContext,
+)
 
 
 @dataclass
@@ -33,6 +44,8 @@ class _Session:
     running: int | None = None
     sections: dict[StoredSection, JsonText] = field(default_factory=dict)
     evaluations: dict[int, Evaluation] = field(default_factory=dict)
+    contexts: dict[int, Context] = field(default_factory=dict)
+    events: dict[int, StoredEvent] = field(default_factory=dict)
 
     def shown(self) -> SessionHead:
         return msgspec.structs.replace(self.head, used_at=self.used_at)
@@ -48,12 +61,14 @@ class MemoryTransaction:
         self.sessions: dict[SessionId, _Session] = {}
         self.replies: dict[tuple[str, str], RememberedReply] = {}
         self.images: dict[ImageId, ImageRecord] = {}
+        self.preferences: dict[ClientId, Preferences] = {}
 
     def copy(self) -> MemoryTransaction:
         other = MemoryTransaction(self.clock)
         other.fences, other.seconds = self.fences, self.seconds
         other.sessions = {key: _copied(value) for key, value in self.sessions.items()}
         other.replies, other.images = dict(self.replies), dict(self.images)
+        other.preferences = dict(self.preferences)
         return other
 
     def create_session(self, change: Change) -> int:
@@ -108,6 +123,12 @@ class MemoryTransaction:
     def remove_image(self, image_id: ImageId) -> None:
         self.images.pop(image_id, None)
 
+    def put_preferences(self, client_id: ClientId, text: JsonText) -> int:
+        before = self.preferences.get(client_id)
+        revision = before.revision + 1 if before else 1
+        self.preferences[client_id] = Preferences(text, revision)
+        return revision
+
     def set_running_time(self, seconds: float) -> None:
         self.seconds = seconds
 
@@ -130,12 +151,25 @@ class MemoryTransaction:
         if session.dirty_since is None:
             session.dirty_since = self.clock()
         session.sections |= change.sections
-        if evaluation := change.evaluation:
+        for evaluation in [*change.history, *([change.evaluation] if change.evaluation else [])]:
             session.evaluations[evaluation.number] = evaluation
             if evaluation.state == "running":
                 session.running = evaluation.number
             elif evaluation.number == session.running:
                 session.running = None
+        for number in change.dropped_contexts:
+            session.contexts.pop(number, None)
+        session.contexts |= {context.head.number: context for context in change.contexts}
+        session.events |= {event.seq: event for event in change.events}
+        if change.keep_events is not None:
+            newest = sorted(session.events, reverse=True)[: change.keep_events]
+            session.events = {seq: session.events[seq] for seq in newest}
+        if change.keep_evaluations is not None:
+            newest = sorted(session.evaluations, reverse=True)[: change.keep_evaluations]
+            kept = {*newest, session.running}
+            session.evaluations = {
+                number: each for number, each in session.evaluations.items() if number in kept
+            }
         if reply := change.reply:
             self.remember(reply)
 
@@ -143,7 +177,12 @@ class MemoryTransaction:
 def _copied(session: _Session) -> _Session:
     other = copy.copy(session)
     other.sections, other.evaluations = dict(session.sections), dict(session.evaluations)
+    other.contexts, other.events = dict(session.contexts), dict(session.events)
     return other
+
+
+def _oldest_first(found: Iterable[SessionHead]) -> list[SessionHead]:
+    return sorted(found, key=lambda head: (head.created_at, head.session_id))
 
 
 class MemoryStore:
@@ -174,7 +213,7 @@ class MemoryStore:
             for head in self._heads()
             if head.client_id == client_id and (head.state == "open" or not open_only)
         ]
-        return sorted(found, key=lambda head: (head.created_at, head.session_id))
+        return _oldest_first(found)
 
     def heads_ended_before(self, ended_at: float, limit: int) -> list[SessionHead]:
         found = [
@@ -192,6 +231,13 @@ class MemoryStore:
         ]
         return sorted(found, key=lambda head: head.used_at)[:limit]
 
+    def heads_of_image(self, image_id: ImageId | None) -> list[SessionHead]:
+        named = [head for head in self._heads() if head.image_id is not None]
+        return _oldest_first(head for head in named if image_id in (None, head.image_id))
+
+    def heads_trashed(self) -> list[SessionHead]:
+        return _oldest_first(head for head in self._heads() if head.state == "trashed")
+
     def counts(self, now: float) -> SessionCounts:
         opened = [head for head in self._heads() if head.state == "open"]
         in_use = [head for head in opened if head.used_at + head.timeout > now]
@@ -200,6 +246,7 @@ class MemoryStore:
             clients=len({head.client_id for head in in_use}),
             closed=sum(head.state == "closed" for head in self._heads()),
             expired=len(opened) - len(in_use),
+            trashed=sum(head.state == "trashed" for head in self._heads()),
             by_image=dict(Counter(head.image_id for head in in_use if head.image_id)),
         )
 
@@ -214,6 +261,30 @@ class MemoryStore:
     def evaluation(self, session_id: SessionId, number: int) -> Evaluation | None:
         session = self._state.sessions.get(session_id)
         return session.evaluations.get(number) if session else None
+
+    def contexts(self, session_id: SessionId) -> list[StoredContext]:
+        session = self._state.sessions.get(session_id)
+        found = session.contexts if session else {}
+        return [StoredContext(number, found[number].head) for number in sorted(found)]
+
+    def context_heads(self, session_id: SessionId) -> list[ContextHead]:
+        return [each.head for each in self.contexts(session_id) if each.head is not None]
+
+    def context(self, session_id: SessionId, number: int) -> Context | None:
+        session = self._state.sessions.get(session_id)
+        return session.contexts.get(number) if session else None
+
+    def events(self, session_id: SessionId, after: int, limit: int) -> list[StoredEvent]:
+        session = self._state.sessions.get(session_id)
+        found = session.events if session else {}
+        return [found[seq] for seq in sorted(found) if seq > after][:limit]
+
+    def first_event(self, session_id: SessionId) -> int | None:
+        session = self._state.sessions.get(session_id)
+        return min(session.events, default=None) if session else None
+
+    def preferences(self, client_id: ClientId) -> Preferences | None:
+        return self._state.preferences.get(client_id)
 
     def remembered(self, scope: str, request_id: str) -> RememberedReply | None:
         return self._state.replies.get((scope, request_id))
@@ -238,6 +309,7 @@ class MemoryStore:
             session.shown(),
             dict(session.sections),
             self.evaluations(session_id, 0, len(session.evaluations)),
+            [session.contexts[number] for number in sorted(session.contexts)],
         )
 
     def _heads(self) -> list[SessionHead]:

@@ -17,6 +17,7 @@ from storage.sealed import seal
 from storage.session_file import SessionFiles, read_file
 from storage.store import Damaged, SessionContents, WriteRefused
 from tests.storage.samples import (
+    a_context,
     a_head,
     a_section,
     a_session,
@@ -33,9 +34,12 @@ S1 = a_session("s1")
 def a_document(number: int = 1, name: str = "s1") -> SessionContents:
     return SessionContents(
         number=number,
-        head=a_head(name, "Ann:1", client_info=text({"terminal": "xterm"})),
+        head=a_head(
+            name, "Ann:1", client_info=text({"terminal": "xterm"}), evaluations=1, contexts=2
+        ),
         sections={"session_state": text({"number": number})},
         evaluations=[an_evaluation(1, "finished", result="7")],
+        contexts=[a_context(0, "automatic"), a_context(2, label="before lunch")],
     )
 
 
@@ -126,7 +130,7 @@ def test_a_foreign_file_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             read_file(path)
     with pytest.raises(FileNotFoundError):
         read_file(tmp_path / "none.stui")
-    monkeypatch.setattr(session_file, "PAYLOAD_BYTES", 10)
+    monkeypatch.setattr(session_file, "FILE_BYTES", 99)
     path.write_bytes(b"a" * 100)
     with pytest.raises(Damaged, match="100 bytes"):
         read_file(path)

@@ -13,12 +13,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from protocol.ids import ClientId, ImageId, SessionId
-from storage.document import Change, Evaluation, ImageRecord, RememberedReply, SessionHead
+from protocol.requests import JsonText
+from storage.document import Change, ImageRecord, SessionHead
 from storage.sqlite_store import SqliteStore
 from storage.store import Commit, StaleWriter, Store, Transaction
 from tests.storage.contract import Clock
 from tests.storage.memory_store import MemoryStore
-from tests.storage.samples import a_reply, evaluations, heads, section_dicts
+from tests.storage.samples import (
+    a_reply,
+    contexts,
+    evaluations,
+    events,
+    heads,
+    section_dicts,
+    texts,
+)
 
 SESSIONS = [SessionId("session_a"), SessionId("session_b"), SessionId("session_c")]
 # Whose session it is never changes.
@@ -32,6 +41,18 @@ any_evaluation = st.none() | evaluations(st.integers(1, 4))
 request_ids = st.sampled_from(["one", "two"])
 any_reply = st.none() | st.builds(
     a_reply, request_ids, st.sampled_from([1.0, 2.0, 3.0]), st.sampled_from([*SESSIONS, "client:x"])
+)
+# All of a change but its head, which says whose it is.
+any_parts = st.fixed_dictionaries(
+    {"sections": section_dicts, "evaluation": any_evaluation, "reply": any_reply},
+    optional={
+        "contexts": st.lists(contexts(st.integers(-1, 3)), max_size=2),
+        "dropped_contexts": st.lists(st.integers(-1, 3), max_size=2),
+        "events": st.lists(events(st.integers(1, 9)), max_size=3),
+        "keep_events": st.none() | st.integers(0, 4),
+        "keep_evaluations": st.none() | st.integers(0, 4),
+        "history": st.lists(evaluations(st.integers(1, 4)), max_size=2),
+    },
 )
 # The fence and number that a commit should have, and how far off this one is.
 wrong_by = st.sampled_from([(0, 0), (0, 0), (0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)])
@@ -57,26 +78,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize(first=any_head)
     def start(self, first: SessionHead) -> None:
-        self.create([first], {}, None, None)
+        self.create([first], {})
 
-    @rule(
-        some=st.lists(any_head, max_size=2),
-        sections=section_dicts,
-        evaluation=any_evaluation,
-        reply=any_reply,
-    )
-    def create(
-        self,
-        some: list[SessionHead],
-        sections: dict[Any, Any],
-        evaluation: Evaluation | None,
-        reply: RememberedReply | None,
-    ) -> None:
+    @rule(some=st.lists(any_head, max_size=2), parts=any_parts)
+    def create(self, some: list[SessionHead], parts: dict[str, Any]) -> None:
         with self.model.transaction() as model, self.real.transaction() as real:
             for head in some:
-                change = Change(
-                    head=owned(head), sections=sections, evaluation=evaluation, reply=reply
-                )
+                change = Change(head=owned(head), **parts)
                 try:
                     fence = model.create_session(change)
                 except StaleWriter:
@@ -84,18 +92,12 @@ class StoreMachine(RuleBasedStateMachine):
                 else:
                     self.fences[head.session_id] = fence, real.create_session(change)
 
-    @rule(
-        parts=st.lists(
-            st.tuples(any_head, section_dicts, any_evaluation, any_reply, wrong_by), max_size=3
-        )
-    )
-    def commit_a_group(self, parts: list[Any]) -> None:
+    @rule(group=st.lists(st.tuples(any_head, any_parts, wrong_by), max_size=3))
+    def commit_a_group(self, group: list[Any]) -> None:
         with self.model.transaction() as model, self.real.transaction() as real:
-            for head, sections, evaluation, reply, (fence_off, number_off) in parts:
+            for head, parts, (fence_off, number_off) in group:
                 session_id = head.session_id
-                change = Change(
-                    head=owned(head), sections=sections, evaluation=evaluation, reply=reply
-                )
+                change = Change(head=owned(head), **parts)
                 fences = self.fences.get(session_id, (0, 0))
                 # Inside the block only the model's own transaction knows the number so far.
                 session = getattr(model, "sessions").get(session_id)  # noqa: B009 - not in the interface
@@ -156,6 +158,12 @@ class StoreMachine(RuleBasedStateMachine):
                     transaction.remove_image(image_id)
                 transaction.set_running_time(seconds)
 
+    @rule(client_id=st.sampled_from(sorted(set(OWNERS.values()))), preferences=texts)
+    def prefer(self, client_id: ClientId, preferences: JsonText) -> None:
+        with self.model.transaction() as model, self.real.transaction() as real:
+            revision = model.put_preferences(client_id, preferences)
+            assert real.put_preferences(client_id, preferences) == revision
+
     @rule(before=st.sampled_from([1.0, 2.0, 3.0]))
     def prune(self, before: float) -> None:
         with self.model.transaction() as model, self.real.transaction() as real:
@@ -166,6 +174,7 @@ class StoreMachine(RuleBasedStateMachine):
         with suppress(InterruptedInTest), self.real.transaction() as real:
             real.touch(session_id, 2e12)
             real.set_running_time(-1.0)
+            real.put_preferences(OWNERS[session_id], JsonText(b'{"never": true}'))
             raise InterruptedInTest
 
     @rule()
@@ -185,11 +194,18 @@ class StoreMachine(RuleBasedStateMachine):
             assert real.head(session_id) == model.head(session_id)
             assert real.evaluations(session_id, 1, 2) == model.evaluations(session_id, 1, 2)
             assert real.evaluation(session_id, 2) == model.evaluation(session_id, 2)
+            assert real.contexts(session_id) == model.contexts(session_id)
+            for number in (-1, 0, 3):
+                assert real.context(session_id, number) == model.context(session_id, number)
+            assert real.events(session_id, 3, 2) == model.events(session_id, 3, 2)
+            assert real.events(session_id, 0, ALL) == model.events(session_id, 0, ALL)
+            assert real.first_event(session_id) == model.first_event(session_id)
             for request_id in ("one", "two"):
                 remembered = model.remembered(session_id, request_id)
                 assert real.remembered(session_id, request_id) == remembered
         for client_id in OWNERS.values():
             assert real.heads_of_client(client_id) == model.heads_of_client(client_id)
+            assert real.preferences(client_id) == model.preferences(client_id)
         for time in (0.0, 1e6, 1e11, 1e13):
             assert real.counts(time) == model.counts(time)
             ended = real.heads_ended_before(time, ALL)
@@ -203,6 +219,9 @@ class StoreMachine(RuleBasedStateMachine):
         for image_id in IMAGES:
             count = model.session_count_of_image(image_id)
             assert real.session_count_of_image(image_id) == count
+            assert real.heads_of_image(image_id) == model.heads_of_image(image_id)
+        assert real.heads_of_image(None) == model.heads_of_image(None)
+        assert real.heads_trashed() == model.heads_trashed()
         now = self.clock.now
         assert sorted(real.unfiled(now, ALL)) == sorted(model.unfiled(now, ALL))
         assert sorted(real.unfiled(now + 1, ALL)) == sorted(model.unfiled(now + 1, ALL))

@@ -18,15 +18,17 @@ from protocol.ids import ClientId, ImageId, SessionId
 from storage.document import ImageRecord
 from storage.session_file import SessionFiles
 from storage.sqlite_store import SqliteStore
-from storage.store import Damaged, SessionContents, StoreError
+from storage.store import Damaged, SessionContents, StoredContext, StoreError
 from tests.storage.samples import (
     a_change,
     a_commit,
+    a_context,
     a_head,
     a_reply,
     a_section,
     a_session,
     an_evaluation,
+    an_event,
     text,
 )
 
@@ -48,6 +50,8 @@ def path(tmp_path: Path) -> Path:
                     sections={"session_state": text({"of": name}), "knowledge": a_section(400)},
                     evaluation=an_evaluation(1),
                     reply=a_reply(scope=a_session(name)),
+                    contexts=[a_context(1, label=name), a_context(2, snapshot=f"graph of {name}")],
+                    events=[an_event(1, of=name)],
                 )
             )
             transaction.apply(
@@ -60,8 +64,11 @@ def path(tmp_path: Path) -> Path:
                     used_at=5.0,
                     sections={"session_state": text({"of": name, "now": 2})},
                     evaluation=an_evaluation(2, code=name),
+                    contexts=[a_context(0, "automatic", snapshot=f"now {name} " * 1000)],
+                    events=[an_event(2, of=name)],
                 )
             )
+            transaction.put_preferences(ClientId(f"client-{name}"), text({"theme": name}))
         transaction.put_image(ImageRecord(image_id=ImageId("i1"), address="tcp://a:1", name="x"))
         transaction.set_running_time(7.0)
     return path
@@ -89,6 +96,9 @@ def readings(store: SqliteStore) -> dict[str, Callable[[], Any]]:
         "time": store.running_time,
         "ended": lambda: store.heads_ended_before(1e9, LIMIT),
         "expired": lambda: store.heads_expired_before(1e9, LIMIT),
+        "on an image": lambda: store.heads_of_image(None),
+        "on one image": lambda: store.heads_of_image(ImageId("i1")),
+        "trashed": store.heads_trashed,
     }
     for session_id, client in ((A, ClientId("client-a")), (B, ClientId("client-b"))):
         found |= {
@@ -97,7 +107,11 @@ def readings(store: SqliteStore) -> dict[str, Callable[[], Any]]:
             f"{session_id} history": partial(store.evaluations, session_id, 0, LIMIT),
             f"{session_id} evaluation": partial(store.evaluation, session_id, 2),
             f"{session_id} reply": partial(store.remembered, session_id, "one"),
+            f"{session_id} contexts": partial(store.contexts, session_id),
+            f"{session_id} context": partial(store.context, session_id, 2),
+            f"{session_id} events": partial(store.events, session_id, 0, LIMIT),
             f"{client} heads": partial(store.heads_of_client, client),
+            f"{client} preferences": partial(store.preferences, client),
         }
     return found
 
@@ -114,15 +128,26 @@ def outcome(read: Callable[[], Any], right: Any) -> str:
         return "missing"
     if isinstance(got, list) and all(item in right for item in got):
         return "missing"
+    if isinstance(got, list) and all(isinstance(item, StoredContext) for item in got):
+        if len(got) != len(right):
+            return "other"
+        pairs = zip(got, right, strict=True)
+        said = all(item == whole or _says_damage(item, whole) for item, whole in pairs)
+        return "damaged" if said else "other"
     if isinstance(got, SessionContents) and isinstance(right, SessionContents):
         parts_missing = (
             got.number == right.number
             and got.head == right.head
             and got.sections == right.sections
             and all(item in right.evaluations for item in got.evaluations)
+            and all(item in right.contexts for item in got.contexts)
         )
         return "missing" if parts_missing else "other"
     return "other"
+
+
+def _says_damage(item: StoredContext, whole: StoredContext) -> bool:
+    return bool(item.damage) and item.number == whole.number and item.head in (None, whole.head)
 
 
 def expected(path: Path) -> dict[str, Any]:
@@ -204,6 +229,9 @@ def test_a_row_under_another_id_is_damage_and_not_that_session(path: Path) -> No
         ("sections", "data", "contents"),
         ("evaluations", "data", "history"),
         ("replies", "data", "reply"),
+        ("contexts", "about", "context"),
+        ("contexts", "data", "context"),
+        ("events", "data", "events"),
     ],
 )
 def test_blobs_swapped_between_two_sessions_are_damage(
@@ -211,6 +239,7 @@ def test_blobs_swapped_between_two_sessions_are_damage(
 ) -> None:
     key = "scope" if table == "replies" else "session_id"
     within = {"sections": " AND name = 'session_state'", "evaluations": " AND number = 2"}
+    within |= {"contexts": " AND number = 2", "events": " AND seq = 2"}
     where = f"{key} = ?{within.get(table, '')}"
     blobs = {session_id: get(path, table, column, where, session_id) for session_id in (A, B)}
     put(path, table, column, blobs[B], where, A)
@@ -252,6 +281,124 @@ def test_a_session_that_lacks_a_part_does_not_open(path: Path, sql: str) -> None
         assert transaction.open_session(B).running == an_evaluation(2, code="b")
 
 
+WHERE_CONTEXT = "session_id = ? AND number = ?"
+
+
+def test_a_context_with_damaged_data_is_listed_as_such_and_refused(path: Path) -> None:
+    for cut in (b"", get(path, "contexts", "data", WHERE_CONTEXT, A, 2)[:-1]):
+        put(path, "contexts", "data", cut, WHERE_CONTEXT, A, 2)
+        with SqliteStore(path) as store:
+            automatic, first, second = store.contexts(A)
+            assert (automatic.damage, first.damage) == ("", "")
+            assert second.head == a_context(2, snapshot="graph of a").head
+            assert "context data/2" in second.damage
+            with pytest.raises(Damaged):
+                store.context(A, 2)
+            assert store.context(A, 1) == a_context(1, label="a")
+
+
+def test_a_context_of_which_nothing_is_known_is_still_listed(path: Path) -> None:
+    put(path, "contexts", "about", b"STUI", WHERE_CONTEXT, A, 1)
+    change(path, "DELETE FROM contexts WHERE session_id = ? AND number = ?", A, 2)
+    with SqliteStore(path) as store:
+        _, first, second = store.contexts(A)
+        assert (first.number, first.head, second.number, second.head) == (1, None, 2, None)
+        assert "cut short" in first.damage
+        assert "not there" in second.damage
+        for number in (1, 2):
+            with pytest.raises(Damaged):
+                store.context(A, number)
+
+
+def test_a_session_with_a_damaged_context_is_as_good_as_without_it(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(path, "contexts", "data", b"", WHERE_CONTEXT, A, 1)
+    with SqliteStore(path) as store:
+        contents = store.contents(A)
+        assert contents is not None
+        assert [each.head.number for each in contents.contexts] == [0, 2]
+        assert "left out" in caplog.text
+        with store.transaction() as transaction:
+            fence = transaction.open_session(A).fence
+            parts: dict[str, Any] = {"client": "client-a", "contexts": [a_context(1, label="new")]}
+            transaction.apply(a_commit(fence, 3, "a", **parts))
+        assert store.context(A, 1) == a_context(1, label="new")
+
+
+@pytest.mark.parametrize("columns", [("about",), ("data",), ("about", "data")])
+def test_an_older_generation_of_a_context_cannot_stand_in(
+    path: Path, columns: tuple[str, ...]
+) -> None:
+    old = {column: get(path, "contexts", column, WHERE_CONTEXT, A, 0) for column in columns}
+    newer = a_context(0, "automatic", snapshot="newer")
+    with SqliteStore(path) as store, store.transaction() as transaction:
+        fence = transaction.open_session(A).fence
+        transaction.apply(a_commit(fence, 3, "a", client="client-a", contexts=[newer]))
+    for column, blob in old.items():
+        put(path, "contexts", column, blob, WHERE_CONTEXT, A, 0)
+    with SqliteStore(path) as store:
+        assert store.contexts(A)[0].damage
+        with pytest.raises(Damaged):
+            store.context(A, 0)
+
+
+def test_the_parts_of_a_context_cannot_stand_in_for_each_other_or_for_another_one(
+    path: Path,
+) -> None:
+    about, data = (get(path, "contexts", each, WHERE_CONTEXT, A, 1) for each in ("about", "data"))
+    for column, blob, number in (("about", data, 1), ("data", about, 1), ("data", data, 2)):
+        put(path, "contexts", column, blob, WHERE_CONTEXT, A, number)
+        with SqliteStore(path) as store, pytest.raises(Damaged):
+            store.context(A, number)
+
+
+def test_a_context_that_was_dropped_cannot_come_back(path: Path) -> None:
+    row = [get(path, "contexts", each, WHERE_CONTEXT, A, 1) for each in ("about", "data")]
+    with SqliteStore(path) as store, store.transaction() as transaction:
+        fence = transaction.open_session(A).fence
+        transaction.apply(a_commit(fence, 3, "a", client="client-a", dropped_contexts=[1]))
+    change(path, "INSERT INTO contexts VALUES (?, 1, ?, ?)", A, *row)
+    with SqliteStore(path) as store:
+        assert store.context(A, 1) is None
+        assert [each.number for each in store.contexts(A)] == [0, 2]
+
+
+def test_an_event_in_the_place_of_another_is_damage(path: Path) -> None:
+    first = get(path, "events", "data", "session_id = ? AND seq = 1", A)
+    put(path, "events", "data", first, "session_id = ? AND seq = 2", A)
+    with SqliteStore(path) as store:
+        assert store.first_event(A) == 1
+        assert store.events(A, 0, 1) == [an_event(1, of="a")]
+        with pytest.raises(Damaged):
+            store.events(A, 1, LIMIT)
+    change(path, "UPDATE events SET seq = 0 WHERE session_id = ? AND seq = 1", A)
+    with SqliteStore(path) as store, pytest.raises(Damaged):
+        store.first_event(A)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("revision", 7), ("revision", "x"), ("data", b""), ("data", None)]
+)
+def test_damaged_preferences_are_refused_and_can_be_replaced(
+    path: Path, column: str, value: object
+) -> None:
+    if value is None:
+        value = get(path, "preferences", "data", "client_id = 'client-b'")
+    put(path, "preferences", column, value, "client_id = 'client-a'")
+    with SqliteStore(path) as store:
+        with pytest.raises(Damaged):
+            store.preferences(ClientId("client-a"))
+        other = store.preferences(ClientId("client-b"))
+        assert other is not None
+        assert other.text == text({"theme": "b"})
+        with store.transaction() as transaction:
+            revision = transaction.put_preferences(ClientId("client-a"), text({"new": 1}))
+        replaced = store.preferences(ClientId("client-a"))
+        assert replaced is not None
+        assert (replaced.text, replaced.revision) == (text({"new": 1}), revision)
+
+
 def test_a_flipped_bit_in_any_blob_is_damage_or_leaves_it_out(path: Path) -> None:
     right = expected(path)
     whole = path.read_bytes()
@@ -262,6 +409,10 @@ def test_a_flipped_bit_in_any_blob_is_damage_or_leaves_it_out(path: Path) -> Non
         ("evaluations", "data"),
         ("replies", "data"),
         ("meta", "data"),
+        ("contexts", "about"),
+        ("contexts", "data"),
+        ("events", "data"),
+        ("preferences", "data"),
     ]
     seen: Counter[str] = Counter()
     for table, column in blobs * 4:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,18 @@ from storage.migrations import APPLICATION, MIGRATIONS, migrate
 from storage.sqlite_connection import explained
 from storage.sqlite_store import SqliteStore
 from storage.store import CannotOpen, Damaged, StoreError, WriteRefused, WriteUnknown
-from tests.storage.samples import a_change, a_commit, a_head, a_section, a_session, text
+from tests.storage.samples import (
+    a_change,
+    a_commit,
+    a_context,
+    a_head,
+    a_reply,
+    a_section,
+    a_session,
+    an_evaluation,
+    an_event,
+    text,
+)
 
 S1 = a_session("s1")
 
@@ -41,11 +53,23 @@ def create(store: SqliteStore) -> int:
 
 
 def commit(store: SqliteStore, fence: int, number: int) -> None:
+    contexts = [a_context(0, "automatic", label=str(number))]
     with store.transaction() as transaction:
-        transaction.apply(a_commit(fence, number, revision=number))
+        transaction.apply(
+            a_commit(fence, number, revision=number, contexts=contexts, events=[an_event(number)])
+        )
 
 
-@pytest.mark.parametrize("place", ["store.begin", "store.apply.after", "store.commit.before"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "store.begin",
+        "store.contexts.before",
+        "store.contexts.after",
+        "store.apply.after",
+        "store.commit.before",
+    ],
+)
 @pytest.mark.parametrize("reason", ["ENOSPC", "EROFS"])
 def test_a_refused_write_changes_nothing_and_the_store_goes_on(
     store: SqliteStore, place: str, reason: str
@@ -55,8 +79,12 @@ def test_a_refused_write_changes_nothing_and_the_store_goes_on(
     with pytest.raises(WriteRefused):
         commit(store, fence, 2)
     assert store.head(S1) == a_head()
+    assert store.contexts(S1) == []
+    assert store.first_event(S1) is None
     commit(store, fence, 2)
     assert store.head(S1) == a_head(revision=2)
+    assert store.context(S1, 0) == a_context(0, "automatic", label="2")
+    assert store.first_event(S1) == 2
 
 
 @pytest.mark.parametrize(("place", "kept"), [("store.commit.before", 1), ("store.commit.after", 2)])
@@ -183,6 +211,38 @@ def test_a_small_update_of_a_large_session_writes_only_kilobytes(path: Path) -> 
         with store.transaction() as transaction:
             transaction.apply(a_commit(fence, 2, name="s1", sections=sections))
         assert 0 < log.stat().st_size - before < 50_000
+
+
+def rows_of(path: Path, session_id: str) -> Counter[str]:
+    """How many rows of each table name a session."""
+    found: Counter[str] = Counter()
+    with closing(sqlite3.connect(path)) as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            for column in {"session_id", "scope"} & set(columns):
+                sql = f"SELECT count(*) FROM {table} WHERE {column} = ?"  # noqa: S608 - our own names
+                found[table] += connection.execute(sql, (session_id,)).fetchone()[0]
+    return found
+
+
+def test_what_is_dropped_or_deleted_leaves_no_row_behind(store: SqliteStore, path: Path) -> None:
+    contexts = [a_context(1), a_context(2)]
+    with store.transaction() as transaction:
+        fence = transaction.create_session(
+            a_change(
+                sections={"session_state": text(1)},
+                evaluation=an_evaluation(1, "finished"),
+                reply=a_reply(scope=S1),
+                contexts=contexts,
+                events=[an_event(1), an_event(2)],
+            )
+        )
+        transaction.apply(a_commit(fence, 2, dropped_contexts=[1], keep_events=1))
+    held = ["sessions", "sections", "evaluations", "replies", "contexts", "events"]
+    assert rows_of(path, S1) == Counter(held)
+    with store.transaction() as transaction:
+        transaction.delete_session(S1, fence)
+    assert rows_of(path, S1).total() == 0
 
 
 def test_the_log_shrinks_again_after_a_large_commit(store: SqliteStore, path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.sqlite_store import SqliteStore
-from tests.storage.committing_child import NAMES
+from tests.storage.committing_child import KEPT_EVENTS, NAMES
 from tests.storage.samples import a_session, text
 
 CHILD = Path(__file__).with_name("committing_child.py")
@@ -43,6 +43,11 @@ def committed_in(directory: Path) -> int:
             assert contents.head.revision == number
             assert contents.sections["session_state"] == text(number)
             assert [each.number for each in contents.evaluations] == list(range(2, number + 1))
+            snapshots = {-(each % 2): str(each) * 2000 for each in (number - 1, number) if each > 1}
+            assert {each.head.number: each.data.snapshot for each in contents.contexts} == snapshots
+            assert all(each.damage == "" for each in store.contexts(a_session(name)))
+            events = [each.seq for each in store.events(a_session(name), 0, 1000)]
+            assert events == list(range(2, number + 1))[-KEPT_EVENTS:]
             assert store.remembered(name, str(number)) is not None
             assert store.remembered(name, str(number + 1)) is None
         assert len(numbers) == 1
@@ -54,6 +59,8 @@ def committed_in(directory: Path) -> int:
     [
         ("store.begin", 4),
         ("store.apply.before", 4),
+        ("store.contexts.before", 4),
+        ("store.contexts.after", 4),
         ("store.apply.after", 4),
         ("store.commit.before", 4),
         ("store.commit.after", 5),

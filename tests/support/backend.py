@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.backend import Backend
-from actors.config_watcher import LoadSettings
 from actors.settings import Settings
+from actors.watching.config_watcher import LoadSettings
 from tests.support.waiting import eventually
 from tests.support.wire import Message, Wire
 

@@ -1,10 +1,12 @@
 """Images for tests: a real Python image as a process, and fake ones that a test steers."""
 
+import hashlib
 import json
 import queue
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -45,6 +47,8 @@ class Asked:
     parameters: Message
 
 
+SNAPSHOTS = ("snapshot_workspace", "restore_workspace", "release_objects")
+
 FULL = (
     "ping", "open_workspace", "close_workspace", "evaluate", "inspect", "get_result", "interrupt",
 )  # fmt: skip
@@ -55,6 +59,7 @@ class FakeImage:
 
     It answers at once what is not in `holding`: `evaluate` with the code as its own result. What it
     holds is answered by `reply`, `fail` or `send_raw`, or never. A legacy one is a REP socket.
+    With `SNAPSHOTS` among its capabilities, a snapshot holds the codes that a session has run.
     """
 
     def __init__(
@@ -63,13 +68,19 @@ class FakeImage:
         self.name, self.legacy, self.endpoint = name, legacy, endpoint
         self.uuid = f"fake-{secrets.token_hex(8)}"
         self.epoch = secrets.token_hex(8)
-        self.uptime = 100
+        self.started = time.monotonic() - 100
+        """When its object memory was started, by the monotonic clock."""
+        self.dialect = "fake"
+        self.formats: tuple[str, ...] = ("fake-1",)
+        self.workspaces: dict[str, list[str]] = {}
+        """The codes that were evaluated in each session's workspace."""
         self.capabilities: tuple[str, ...] = FULL
         self.holding: set[str] = set()
         """Commands that are not answered by itself."""
         self.ends_when_interrupted = True
         self.asked: list[Asked] = []
         """Everything that came but pings, in its order, over all lives."""
+        self.pings = 0
         self._evaluations: dict[str, list[Asked]] = {}
         self._finished: dict[str, Message] = {}
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -98,7 +109,8 @@ class FakeImage:
         """Serve again with a new object memory: knows nothing of before."""
         self.close()
         self.epoch = secrets.token_hex(8)
-        self.uptime = 0
+        self.started = time.monotonic()
+        self.workspaces.clear()
         self._evaluations.clear()
         self._finished.clear()
         self.start()
@@ -125,6 +137,12 @@ class FakeImage:
         """Send any bytes to whoever asked."""
         self._order(lambda: self._send(asked.route, body))
 
+    def print(self, asked: Asked, text: str) -> None:
+        """Send a piece of output of a held evaluation."""
+        event = {"event": "output", "session": asked.parameters["session"], "text": text}
+        event["request"] = asked.parameters["request"]
+        self.send_raw(asked, json.dumps(event).encode())
+
     def finish(self, asked: Asked, result: Message) -> None:
         """End a held evaluation without telling anybody: `get_result` tells."""
         self._finished[asked.parameters["request"]] = {"status": "success", "result": result}
@@ -138,6 +156,7 @@ class FakeImage:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = context.socket(zmq.REP if self.legacy else zmq.ROUTER)
         self._socket.linger = 0
+        self._socket.sndhwm = 0  # a ROUTER drops what is too much
         self._owes = False  # REP takes no request before the last one is answered
         try:
             self._socket.bind(self.endpoint)
@@ -158,7 +177,9 @@ class FakeImage:
             self._owes = self.legacy
             message = json.loads(body)
             asked = Asked(tuple(route), message["id"], message["command"], message["parameters"])
-            if asked.command != "ping":
+            if asked.command == "ping":
+                self.pings += 1
+            else:
                 self.asked.append(asked)
             self._take(asked)
 
@@ -179,10 +200,16 @@ class FakeImage:
         match asked.command:
             case "ping":
                 who = {"uuid": self.uuid, "epoch": self.epoch, "name": self.name}
+                who["dialect"] = self.dialect
                 more = {"image": who, "capabilities": list(self.capabilities)}
-                result = {"message": "pong", "status": "ready", "uptime": self.uptime}
+                more["formats"] = list(self.formats)
+                uptime = int(time.monotonic() - self.started)
+                result = {"message": "pong", "status": "ready", "uptime": uptime}
                 return success(result if self.legacy else result | more)
             case "evaluate":
+                if not self.legacy:
+                    workspace = self.workspaces.setdefault(parameters["session"], [])
+                    workspace.append(parameters["code"])
                 return success(evaluated(parameters["code"]))
             case "inspect":
                 return success(inspected(parameters.get("target", "an object")))
@@ -190,12 +217,28 @@ class FakeImage:
                 return success({"session": parameters["session"], "created": True})
             case "close_workspace":
                 return success({"session": parameters["session"], "closed": True})
+            case "snapshot_workspace":
+                return success(self._snapshot(parameters["session"], parameters.get("unless")))
+            case "restore_workspace":
+                codes = json.loads(parameters["data"])
+                self.workspaces[parameters["session"]] = codes
+                return success({"session": parameters["session"], "variables": [], "objects": []})
+            case "release_objects":
+                count = len(parameters["object_ids"])
+                return success({"session": parameters["session"], "released": count})
             case "get_result":
                 return success(self._outcome(parameters["request"]))
             case "interrupt":
                 return success({"interrupted": self._interrupt(parameters.get("request"))})
             case command:
                 return failure("unknown_command", f"there is no {command}")
+
+    def _snapshot(self, session: str, unless: str | None) -> Message:
+        data = json.dumps(self.workspaces.get(session, []))
+        digest = hashlib.blake2b(data.encode(), digest_size=8).hexdigest()
+        if digest == unless:
+            return {"session": session, "digest": digest, "unchanged": True}
+        return snapshot(data, digest=digest, session=session, format=self.formats[0])
 
     def _outcome(self, request: str) -> Message:
         if request in self._finished:
@@ -254,6 +297,21 @@ def evaluated(result: str, result_type: str = "String", **more: object) -> Messa
         "result_type": result_type,
         "execution_time": 1,
         "has_error": False,
+        **more,
+    }
+
+
+def snapshot(data: str, **more: object) -> Message:
+    """The result of a snapshot."""
+    return {
+        "session": "any",
+        "digest": "the-digest",
+        "unchanged": False,
+        "format": "fake-1",
+        "data": data,
+        "variables": [],
+        "objects": [],
+        "object_count": 1,
         **more,
     }
 

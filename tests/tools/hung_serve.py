@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import tools.serve
@@ -15,6 +16,8 @@ class HungBackend:
     """What `serve` needs of a backend; a thread of it never ends."""
 
     endpoints = ("nowhere",)
+    metrics_address = ""
+    condition = SimpleNamespace(ailment=str, summary=str)
 
     def __init__(self, *_: Any) -> None:
         self._stop = threading.Event()

@@ -22,6 +22,11 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**clean, **(more or {})}
 
 
+def unmeasured(variables: Mapping[str, str]) -> dict[str, str]:
+    """VARIABLES for a program that will not be able to write down which lines it ran."""
+    return {name: value for name, value in variables.items() if not name.startswith("COVERAGE")}
+
+
 class Process:
     """`python -m stui ARGUMENTS`; its standard error is in a file."""
 

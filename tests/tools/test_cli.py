@@ -7,43 +7,25 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from tests.tools.go_between import Message, fake_backend, success
 from tests.tools.processes import environment, running, wait_until
+from tests.tools.stui_command import Stui, as_json, output, stui_for
 from tools.cli.asking import login_name
 from tools.cli.command import cli
 from tools.client.client import Client
 from tools.exit_codes import ExitCode
 
-Stui = Callable[..., Result]
 ROOT = Path(__file__).parents[2]
 SESSION_ID = re.compile(r"session_[0-9a-f]{32}\n\Z")
 
 
 @pytest.fixture
 def stui(service: str, client: Client) -> Stui:
-    """Runs `stui ARGUMENTS` on `service`, as a client of the test's own."""
-
-    def run(*arguments: str, text: bytes | None = None, **variables: str) -> Result:
-        given = {"STUI_ENDPOINT": service, "STUI_CLIENT": client.client_id, **variables}
-        return CliRunner().invoke(cli, arguments, input=text, env=given)
-
-    return run
-
-
-def output(result: Result) -> str:
-    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
-    return result.stdout
-
-
-def as_json(result: Result) -> Any:
-    return json.loads(output(result))
+    return stui_for(service, client)
 
 
 # --- code
@@ -182,7 +164,8 @@ def test_a_session_goes_through_its_life(stui: Stui) -> None:
     assert session not in output(stui("sessions", "list"))
     assert "closed" in output(stui("sessions", "list", "--all"))
     restored = output(stui("sessions", "restore", "second"))
-    assert re.search(r"^workspace +live$", restored, re.MULTILINE)
+    assert re.search(r"^workspace +\w+$", restored, re.MULTILINE)
+    assert output(stui("eval", "x", "--session", "second")) == "1\n"
     assert "x = 1" in restored
     assert output(stui("sessions", "delete", session, "--yes")) == f"{session} is removed\n"
     assert stui("sessions", "info", session).exit_code == ExitCode.FAILED

@@ -80,6 +80,12 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         (["--image", "amber"], {}, "--image: is 'amber'; it must be NAME=ADDRESS"),
         (["--image", "amber=here"], {}, "--image: amber is 'here': Expected tcp://HOST:PORT"),
         ([], {"STUI_LEASE": "soon"}, "STUI_LEASE: is 'soon'"),
+        (
+            [],
+            {"STUI_METRICS": "0.0.0.0:9464"},
+            "STUI_METRICS: is '0.0.0.0:9464': Expected HOST:PORT of this machine",
+        ),
+        ([], {"STUI_METRICS": "127.0.0.1:99999"}, "Cannot listen for metrics on 127.0.0.1:99999"),
     ],
 )
 def test_wrong_settings_end_it_with_one_line(

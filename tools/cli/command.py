@@ -9,7 +9,23 @@ import click
 from click.shell_completion import get_completion_class
 
 from tools import exit_codes
-from tools.cli import evaluation, images, programs, sessions, status
+from tools.cli import (
+    backup,
+    contexts,
+    doctor,
+    evaluation,
+    events,
+    failpoints,
+    image_sessions,
+    images,
+    portable,
+    preferences,
+    programs,
+    recover,
+    sessions,
+    status,
+    trash,
+)
 from tools.cli.text import block
 
 _NAME = "stui"
@@ -58,13 +74,40 @@ def completion(shell: str) -> None:
 
 
 for command in (
+    contexts.contexts,
+    contexts.save,
+    contexts.load,
+    contexts.summary,
+    contexts.clear,
+    portable.export_session,
+    portable.import_session,
+    portable.fork,
+    recover.recover,
+    trash.trash,
+):
+    sessions.sessions.add_command(command)
+
+for command in (
+    image_sessions.image_sessions,
+    image_sessions.stats,
+    image_sessions.cleanup,
+    image_sessions.switch,
+):
+    images.images.add_command(command)
+
+for command in (
     programs.serve,
     programs.image,
     programs.demo,
     evaluation.evaluate,
+    events.events,
     sessions.sessions,
     images.images,
+    preferences.preferences,
+    backup.backup,
+    doctor.doctor,
     status.status,
+    failpoints.failpoints,
     completion,
 ):
     cli.add_command(command)

@@ -136,9 +136,9 @@ def image(kind: str, bind: str | None, name: str | None, state_dir: Path | None)
 )
 @click.option("--keep", is_flag=True, help="Keep the directory with the sessions and the logs.")
 def demo(kind: str, keep: bool) -> None:
-    """Show a session that survives `kill -9` of the backend, step by step.
+    """Show a session whose backend and image are killed, step by step.
 
-    Runs an image and a backend of its own, on free ports and in a temporary directory, and ends
+    Runs two images and a backend of its own, on free ports and in a temporary directory, and ends
     them. Exits with 0 only if each step held.
     """
     from tools.demo import run  # noqa: PLC0415 - nobody else needs it

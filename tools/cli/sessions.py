@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from protocol.replies import EvaluationRecord, SessionInfo
 from tools.cli.asking import Asking, asks
+from tools.cli.contexts import report_text
 from tools.cli.failure import Failure
 from tools.cli.text import block, duration, one_line, record, shortened, size, table
 from tools.client.client import section
@@ -142,14 +143,12 @@ def restore(asking: Asking, session: str) -> None:
         "session": reply.session_id,
         "name": reply.name or "",
         "revision": reply.revision,
-        "workspace": reply.restore_report.workspace,
-        **{f"note {at}": note for at, note in enumerate(reply.restore_report.notes, 1)},
         **{
             name: shortened(str(section(getattr(reply, name))), _SECTION_CHARACTERS)
             for name in ("session_state", "workspace_context", "inspector_state")
         },
     }
-    text = record(fields)
+    text = f"{record(fields)}\n\n{report_text(reply.restore_report)}"
     if reply.history:
         text += "\n\n" + _history_text(reply.history)
     asking.show(reply, text)

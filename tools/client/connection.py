@@ -4,6 +4,9 @@ This is the "lazy pirate" of the ZeroMQ guide with two additions. A connection i
 behind our back (`RECONNECT_IVL` is off and `IMMEDIATE` is on), so that an answered ping proves that
 the connection that carried the request still stands, and that an unwritable socket proves that
 nothing was sent. And a request that takes long is told from a lost one by pings.
+
+Events come over the same socket, whatever is asked meanwhile; a connection that is opened again has
+no subscriptions.
 """
 
 from __future__ import annotations
@@ -18,12 +21,16 @@ import msgspec
 import zmq
 
 from protocol.errors import InvalidParameter, OutcomeUnknown, excerpt
+from protocol.events import Event
+from tools.client.event_stream import EventStream
 from tools.client.no_answer import NoAnswer
 
 _ROUND: Final = 1.0
 """Seconds without a word after which the service is pinged, and after as many more given up."""
 _SLOWEST_LINK: Final = 128 * 1024
 """Bytes a second: so much longer are rounds for large bodies."""
+_QUIET: Final = 5.0
+"""Seconds without a word after which a listener makes sure that somebody is there."""
 _CONNECT_WITHIN: Final = (0.2, 0.4, 0.8, 1.6)
 """Seconds that a connection may take before another one is tried; the last one from then on."""
 _BACK_OFF: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -84,11 +91,12 @@ class _Deadline:
 class Connection:
     """A DEALER socket to ENDPOINT, closed and opened again where it goes silent.
 
-    For one thread: the one that made it.
+    STREAM is given the events. For one thread: the one that made it.
     """
 
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
+    def __init__(self, endpoint: str, stream: EventStream) -> None:
+        self.endpoint, self._stream = endpoint, stream
+        self._heard_at = self._pinged_at = time.monotonic()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._socket = self._open()
@@ -143,6 +151,24 @@ class Connection:
             else:
                 return reply
 
+    def listen(self, seconds: float) -> None:
+        """Wait for an event, up to SECONDS; where the connection is found dead, open another one.
+
+        Its end is noticed at once; its silence after the pings that are due meanwhile.
+        """
+        deadline = _Deadline(seconds)
+        while self._socket.poll(_milliseconds(deadline.left), zmq.POLLIN):
+            if isinstance(self._read(), Event):
+                return
+        now = time.monotonic()
+        if not self._connected(0.0):
+            self._reopen()
+        elif self._pinged_at > self._heard_at:
+            if now - self._pinged_at > 2 * _ROUND:
+                self._reopen()
+        elif now - self._heard_at > _QUIET and self._send(_ping()):
+            self._pinged_at = now
+
     # --- waiting
 
     def _await_reply(
@@ -158,14 +184,13 @@ class Connection:
         rounds, ask_again_at = 0, 2
         while not deadline.over:
             round_ends = _Deadline(deadline.within(length))
-            heard = False
+            heard_before = self._heard_at
             while (reply := self._receive(round_ends)) is not None:
                 if reply.id == request.id:
                     return reply
-                heard = True
                 if request.patient:
                     deadline.put_off()
-            if pinged and not heard:
+            if pinged and self._heard_at == heard_before:
                 return None
             rounds += 1
             if rounds == ask_again_at and request.repeatable:
@@ -179,12 +204,26 @@ class Connection:
     def _receive(self, deadline: _Deadline) -> ReplyFrame | None:
         """The next message that is a reply, if one comes in time."""
         while self._socket.poll(_milliseconds(deadline.left), zmq.POLLIN):
-            body = self._socket.recv_multipart()[-1]
-            try:
-                return msgspec.json.decode(body, type=ReplyFrame)
-            except ValueError:  # msgspec's errors are ValueErrors
-                continue  # not from a backend; the right reply may still come
+            if isinstance(read := self._read(), ReplyFrame):
+                return read
         return None
+
+    def _read(self) -> ReplyFrame | Event | None:
+        """The message that has come; events go to the stream, and what is neither is dropped."""
+        body = self._socket.recv_multipart()[-1]
+        self._heard_at = time.monotonic()
+        try:
+            return msgspec.json.decode(body, type=ReplyFrame)
+        except ValueError:  # msgspec's errors are ValueErrors
+            return self._read_event(body)
+
+    def _read_event(self, body: bytes) -> Event | None:
+        try:
+            event = msgspec.json.decode(body, type=Event)
+        except ValueError:
+            return None  # not from a backend; what is waited for may still come
+        self._stream.take(event)
+        return event
 
     # --- the socket
 
@@ -199,6 +238,8 @@ class Connection:
     def _reopen(self) -> None:
         self._socket.close()
         self._socket = self._open()
+        self._heard_at = time.monotonic()
+        self._stream.disconnected()
 
     def _connected(self, seconds: float) -> bool:
         return bool(self._socket.poll(_milliseconds(seconds), zmq.POLLOUT))

@@ -1,0 +1,1 @@
+"""All sessions: who serves which, new ones, lists and counts, clients' preferences."""

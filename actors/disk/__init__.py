@@ -1,0 +1,1 @@
+"""What is written: the storage writer, the session files, backups."""

@@ -1,0 +1,1 @@
+"""The door to clients: sockets, requests under way, subscriptions, large bodies."""

@@ -1,0 +1,1 @@
+"""The connections to images, and what is known of each."""

@@ -1,0 +1,1 @@
+"""The service seen from outside: counts, health, ids in the log."""

@@ -1,0 +1,1 @@
+"""One session: its actor, its document and commits, the jobs in its workspace, its events."""

@@ -1,0 +1,207 @@
+"""What a client may ask of an open session, and who in the session does it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.address import Ref
+from actors.messages import ClientRequest, Key, Outcome
+from actors.refusals import forgotten, no_evaluation, no_session, not_served
+from actors.session.context_jobs import ClearContextJob, LoadContextJob, SaveContextJob
+from actors.session.context_views import (
+    cleared_reply,
+    context_list,
+    context_summary,
+    loaded_reply,
+    saved_reply,
+)
+from actors.session.copy_jobs import ExportJob, ForkJob
+from actors.session.evaluation_job import EvaluationJob
+from actors.session.inspection_job import InspectionJob
+from actors.session.open_session import OpenSession, state_updated
+from actors.session.restore_reports import present_report
+from actors.session.session_ending import close, delete
+from actors.session.session_returning import restore, restored
+from actors.session.session_state import updated
+from actors.session.session_views import (
+    READING,
+    check_admitted,
+    evaluation_outcome,
+    history,
+    record,
+)
+from actors.session.workspace_job import Job
+from protocol.errors import BY_CODE, NotSupported
+from protocol.replies import Beat, SessionClosed, SessionDeleted, timestamp
+from protocol.requests import (
+    ClearContext,
+    CloseSession,
+    DeleteSession,
+    Evaluate,
+    ExportSession,
+    ForkSession,
+    GetContextSummary,
+    GetEvaluation,
+    GetSessionHistory,
+    GetSessionInfo,
+    Heartbeat,
+    Inspect,
+    Interrupt,
+    ListContexts,
+    LoadContext,
+    RenameSession,
+    RestoreSession,
+    SaveContext,
+    Subscribe,
+    UpdateSessionState,
+)
+
+
+def serve(session: OpenSession, message: ClientRequest, ref: Ref) -> None:
+    """Answer a request, or see to it that it will be. Raises `StuiError`, `StoreError`."""
+    request = message.request
+    head = session.log.latest.head
+    settings = session.services.settings.current
+    if not settings.permits(head.client_id):
+        raise not_served(head.client_id)
+    if not isinstance(request, READING) and _is_repeat(session, message):
+        return
+    if session.deleting:
+        raise no_session(session.session_id)
+    now = session.clocks.running_time()
+    check_admitted(session.seen_now(head), request, now, strict=settings.strict_expiry)
+    if not isinstance(request, (*READING, ExportSession)):
+        session.used_at = now
+        session.leases.renew(message.connection, settings.lease)
+    store, key = session.services.reader(), message.key
+    match request:
+        case GetSessionInfo():
+            session.answer(key, session.info())
+        case GetSessionHistory():
+            session.answer(key, history(store, session.log.durable.head, request))
+        case GetEvaluation(evaluation=number):
+            session.answer(key, _evaluation(session, number))
+        case GetContextSummary():
+            state = session.log.durable
+            session.answer_aside(key, lambda: context_summary(state, store))
+        case ListContexts():
+            state = session.log.durable
+            session.answer_aside(key, lambda: context_list(state, store))
+        case Heartbeat():
+            session.answer(key, Beat(lease=int(settings.lease), session_id=session.session_id))
+        case Subscribe():
+            session.services.gateway.tell(session.events.subscribed(key, request, store))
+        case UpdateSessionState():
+            step = updated(session.in_use(), request, session.clocks.wall())
+            step = session.told(step, sections=list(request.sections()))
+            session.change(message, step, state_updated)
+        case RenameSession(name=name):
+            step = session.told(session.head_changed(name=name), name=name)
+            session.change(message, step, lambda _: session.info())
+        case CloseSession():
+            close(session, message)
+        case RestoreSession():
+            restore(session, message, request)
+        case DeleteSession():
+            delete(session, message, ref)
+        case Interrupt():
+            session.workspace.interrupt(message)
+        case _:
+            session.workspace.check_room(settings.max_waiting_jobs)
+            session.workspace.add(_job_for(session, message))
+
+
+def _job_for(session: OpenSession, message: ClientRequest) -> Job:
+    """What is done in the workspace's turn."""
+    request, place, autosave = message.request, session.place, session.workspace.autosave
+    keys = [message.key]
+    if isinstance(request, (Inspect, ExportSession)):  # done again when they come again
+        if isinstance(request, Inspect):
+            return InspectionJob(place, keys, autosave, request)
+        return ExportJob(place, keys, autosave)
+    keys = session.repeats.begin(message)
+    remember = session.repeats.reply_for(message)
+    job: Job
+    match request:
+        case Evaluate():
+            job = EvaluationJob(place, keys, autosave, request, remember)
+        case SaveContext():
+            job = SaveContextJob(place, keys, autosave, request, remember)
+        case LoadContext():
+            job = LoadContextJob(place, keys, autosave, request, remember)
+        case ClearContext():
+            job = ClearContextJob(place, keys, autosave, request, remember)
+        case ForkSession():
+            job = ForkJob(place, keys, autosave, message)
+        case _:
+            session.repeats.end(message.unique_id)
+            raise NotSupported(f"{request.command()} is not served by a session.")
+    job.unique_id = message.unique_id
+    return job
+
+
+# --- requests that come again
+
+
+def _is_repeat(session: OpenSession, message: ClientRequest) -> bool:
+    """Whether the request was made before: then it is answered like the first, or will be."""
+    if message.unique_id is None:
+        return False
+    if session.repeats.joins(message):
+        return True
+    known = session.repeats.known(message)
+    if known is None:
+        return False
+    outcome = known.outcome
+    state, store = session.log.durable, session.services.reader()
+    answer: Outcome
+    match message.request:
+        case Evaluate():
+            return _repeated_evaluation(session, message.key, outcome["evaluation"])
+        case UpdateSessionState():
+            answer = msgspec.structs.replace(
+                state_updated(state),
+                revision=outcome["revision"],
+                last_modified=timestamp(outcome["at"]),
+            )
+        case CloseSession():
+            answer = SessionClosed(session_id=session.session_id)
+        case RestoreSession() as request:
+            answer = restored(session, request)
+        case DeleteSession():
+            answer = SessionDeleted(session_id=session.session_id)
+        case SaveContext():
+            number, label = outcome["context"], outcome["label"]
+            answer = saved_reply(state, store, number, label, outcome["notes"])
+        case LoadContext():
+            report = present_report(state, session.services.image_table.current, None)
+            name, saved_as = outcome["context_id"], outcome["saved_as"]
+            answer = loaded_reply(state, store, name, saved_as, report)
+        case ClearContext():
+            answer = cleared_reply(state, outcome["cleared"], outcome["saved_as"], outcome["notes"])
+        case ForkSession():
+            return False  # the directory knows the session that was made
+        case _:
+            answer = session.info()
+    session.answer(message.key, answer)
+    return True
+
+
+def _repeated_evaluation(session: OpenSession, key: Key, number: int) -> bool:
+    if session.workspace.join(number, key):
+        return True
+    evaluation = session.services.reader().evaluation(session.session_id, number)
+    if evaluation is None:
+        session.answer(key, forgotten(number))
+        return True
+    if evaluation.error_code is not None and BY_CODE[evaluation.error_code].retryable:
+        return False  # it was never run: now it may be
+    session.answer(key, evaluation_outcome(evaluation))
+    return True
+
+
+def _evaluation(session: OpenSession, number: int) -> Outcome:
+    evaluation = session.services.reader().evaluation(session.session_id, number)
+    if evaluation is None:
+        raise no_evaluation(number, session.log.durable.head.evaluations)
+    return record(evaluation)

@@ -1,0 +1,1 @@
+"""Files that may change while the service runs."""

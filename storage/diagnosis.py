@@ -1,0 +1,174 @@
+"""What is wrong with a database before it is used: everything in it is read once.
+
+Nothing is changed by looking; SQLite's log is left as it is. A start does not wait for long: of
+what is large only a part is read, and the rest when it is used, and by the next backup.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from storage.backup_file import ENDING as BACKUP
+from storage.commit_mark import read_mark
+from storage.data_paths import DataPaths
+from storage.migrations import APPLICATION, MIGRATIONS, check_file, is_database
+from storage.progress import Progress
+from storage.recovery_sources import DatabaseSource
+from storage.session_file import ENDING
+from storage.shared_rows import SharedFrom, check_shared, readable_meta
+from storage.sqlite_connection import connect_read_only, is_of_the_disk
+from storage.sqlite_rows import SCHEMA, TRANSACTIONS, decoded_number
+from storage.store import CannotOpen, Damaged
+
+_log = logging.getLogger(__name__)
+
+_STRUCTURE_BYTES: Final = 2 * 1024**3
+"""Of a larger database SQLite's own check takes too long."""
+
+_SESSIONS_SECONDS: Final = 10.0
+"""Reading sessions ends after so long: some 70,000 of ordinary size."""
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """What was found. `mark` is that of the commit mark, None where it cannot be read.
+
+    `unusable` says why the database must be made anew, `behind` why commits that had been durable
+    may be missing from it. `damaged` has what is wrong by session, `shared` what is wrong with the
+    rest. `latest` is the latest running time that any session was used or ended at.
+    """
+
+    mark: int | None = 0
+    unusable: str = ""
+    behind: str = ""
+    damaged: dict[str, list[str]] = field(default_factory=dict)
+    shared: list[str] = field(default_factory=list)
+    latest: float = 0.0
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing has to be done."""
+        return not (self.unusable or self.behind or self.damaged or self.shared)
+
+
+def diagnose(paths: DataPaths, backups: Path, progress: Progress) -> Diagnosis:
+    """Examine the database at PATHS. BACKUPS is where its backups are.
+
+    Raises `CannotOpen` for the database of a newer STUI or another program, or one that cannot be
+    read at all, `Damaged` for a file that is no database where nothing says that one of ours ever
+    was there.
+    """
+    found = Diagnosis(mark=_mark(paths))
+    try:
+        _examine(paths, found, progress)
+    except (sqlite3.Error, Damaged) as error:
+        if isinstance(error, sqlite3.Error) and is_of_the_disk(error):
+            raise CannotOpen(f"The database {paths.database} cannot be opened: {error}.") from error
+        found.unusable = f"The database {paths.database} is damaged: {error}."
+    except OSError as error:
+        raise CannotOpen(f"The database {paths.database} cannot be read: {error}.") from error
+    if found.unusable and not (_was_here(paths, found.mark) or any(backups.glob(f"*{BACKUP}"))):
+        raise Damaged(found.unusable)
+    return found
+
+
+def _examine(paths: DataPaths, found: Diagnosis, progress: Progress) -> None:
+    database = paths.database
+    if not database.exists() or database.stat().st_size == 0:
+        if _was_here(paths, found.mark):
+            found.unusable = f"The database {database} is lost."
+        return
+    if not is_database(database):
+        raise Damaged("it does not begin as a database of SQLite")
+    noted = _noted_schema(database)
+    try:
+        version = check_file(database)
+    except CannotOpen as refusal:
+        if noted is None or noted > len(MIGRATIONS):
+            raise
+        raise Damaged(f"its header is not as it was written ({refusal})") from None
+    if noted is not None and noted > version:
+        raise Damaged(f"its header says version {version}, its rows {noted:.0f}")
+    with closing(connect_read_only(database)) as connection:
+        _examine_rows(connection, database, found, progress)
+
+
+def _examine_rows(
+    connection: sqlite3.Connection, database: Path, found: Diagnosis, progress: Progress
+) -> None:
+    if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        return  # made, and never used
+    if database.stat().st_size <= _STRUCTURE_BYTES:
+        problems = connection.execute("PRAGMA quick_check(1)").fetchall()
+        if problems != [("ok",)]:
+            raise Damaged(str(problems[0][0]))
+    last = readable_meta(connection, TRANSACTIONS)
+    if last is None or found.mark is None:
+        what = "the number of its last transaction" if last is None else "the mark beside it"
+        found.behind = (
+            f"Whether {database} lacks the last commits cannot be told: {what} is damaged."
+        )
+    elif last < found.mark:
+        found.behind = f"{database} ends at transaction {last:.0f}; {found.mark} had been durable."
+    source = DatabaseSource(connection, str(database))
+    candidates = list(source.candidates())
+    if source.problem:
+        raise Damaged(source.problem)
+    until = time.monotonic() + _SESSIONS_SECONDS
+    for done, candidate in enumerate(candidates, start=1):
+        if time.monotonic() > until:
+            _log.info("%d of %d sessions were checked at start", done - 1, len(candidates))
+            break
+        try:
+            session = candidate.load()
+        except Damaged as error:
+            found.damaged[candidate.session_id] = [str(error)]
+        else:
+            if session.lost:
+                found.damaged[candidate.session_id] = session.lost
+            head = session.contents.head
+            found.latest = max(found.latest, head.used_at, head.ended_at or 0.0)
+        progress("sessions checked", done, len(candidates))
+    found.shared = check_shared(SharedFrom(connection, str(database)), of_use=True)
+
+
+def _noted_schema(database: Path) -> float | None:
+    """The version of the schema as the rows have it, sealed; None where they have none."""
+    try:
+        with closing(connect_read_only(database, alone=True)) as connection:
+            row = connection.execute("SELECT data FROM meta WHERE name = ?", (SCHEMA,)).fetchone()
+            return None if row is None else decoded_number(SCHEMA, row[0])
+    except (sqlite3.Error, Damaged):
+        return None
+
+
+def _mark(paths: DataPaths) -> int | None:
+    try:
+        return read_mark(paths.mark)
+    except OSError as error:
+        _log.warning("The mark %s cannot be read: %s", paths.mark, error)
+        return None
+
+
+def _was_here(paths: DataPaths, mark: int | None) -> bool:
+    """Whether anything says that there was a database of ours."""
+    return (
+        mark != 0
+        or any(paths.sessions.glob(f"*/*{ENDING}*"))
+        or _application(paths.database) == APPLICATION
+    )
+
+
+def _application(database: Path) -> int:
+    """What the header says whose database it is."""
+    try:
+        with database.open("rb") as file:
+            return int.from_bytes(file.read(72)[68:], "big")
+    except OSError:
+        return 0

@@ -1,0 +1,207 @@
+"""A database made anew: of what is readable in the damaged one, a backup, and the session files.
+
+For each session the highest commit number that can be read wins. What is made is made beside, and
+takes the old one's place when it is whole: killed at any point, it is done again from the same
+material. One session is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from protocol.events import EVENTS_LOST
+from protocol.ids import SessionId
+from storage.backup_chain import BackupChain
+from storage.data_paths import DataPaths
+from storage.diagnosis import Diagnosis
+from storage.document import StoredEvent
+from storage.failpoints import hit
+from storage.fences import first_fence
+from storage.migrations import migrate
+from storage.progress import Progress
+from storage.recovery_report import Age, BroughtBack, NotBroughtBack, RecoveryReport
+from storage.recovery_sources import Candidate, DatabaseSource, candidates_in_files
+from storage.replacement import Replacement
+from storage.salvage import salvaged
+from storage.shared_rows import SharedFrom, readable_meta, take_shared
+from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS, note_schema, put_meta
+from storage.whole_session import WholeSession, put_whole
+from storage.winners import Winner, choose
+
+_log = logging.getLogger(__name__)
+
+
+def rebuild(
+    paths: DataPaths, diagnosis: Diagnosis, backups: BackupChain, wall: float, progress: Progress
+) -> RecoveryReport:
+    """Make the database at PATHS anew. Raises `OSError` and `sqlite3.Error` for the disk's errors.
+
+    For whoever holds the data directory. WALL is the time.
+    """
+    making = Replacement(paths, wall, "rebuild")
+    hit("rebuild.begin")
+    with ExitStack() as opened:
+        salvage = opened.enter_context(salvaged(paths, making.work))
+        hit("rebuild.salvage.after")
+        backup = backups.newest()
+        databases = [source for source in (salvage, backup) if source is not None]
+        target = opened.enter_context(closing(new_database(making)))
+        known = _known(databases, paths)
+        fence = first_fence(diagnosis.mark, _numbers(databases))
+        writing = _Writing(target, fence, diagnosis.latest, _Ages(salvage, diagnosis.mark), wall)
+        target.execute("BEGIN")
+        for done, (session_id, candidates) in enumerate(known.items(), start=1):
+            hit("rebuild.session.before")
+            winner = _winner(session_id, candidates, backups)
+            writing.put(session_id, candidates, winner)
+            progress("sessions brought back", done, len(known))
+        hit("rebuild.sessions.after")
+        shared = take_shared([SharedFrom(each.connection, each.name) for each in databases], target)
+        running_time = max(
+            writing.latest,
+            *(readable_meta(each.connection, RUNNING_TIME) or 0.0 for each in databases),
+            0.0,
+        )
+        put_meta(target, RUNNING_TIME, running_time)
+        put_meta(target, TRANSACTIONS, fence)
+        target.execute("COMMIT")
+    report = RecoveryReport(
+        kind="rebuilt",
+        at=datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds"),
+        reason=diagnosis.unusable,
+        set_aside=str(making.set_aside) if paths.database.exists() else "",
+        sessions=writing.brought_back,
+        missing=writing.missing,
+        shared=shared.origins,
+        running_time=running_time,
+        findings=[*backups.findings, *shared.findings],
+    )
+    hit("rebuild.commit.before")
+    making.commit(report.as_json())
+    hit("rebuild.commit.after")
+    return report
+
+
+def new_database(making: Replacement) -> sqlite3.Connection:
+    """An empty database to be filled; it is flushed when it is committed."""
+    connection = sqlite3.connect(making.database, isolation_level=None)
+    making.database.chmod(0o600)
+    connection.execute("PRAGMA journal_mode = OFF").fetchall()
+    connection.execute("PRAGMA synchronous = OFF")
+    migrate(connection, making.database)
+    note_schema(connection)
+    return connection
+
+
+def event_of_loss(fence: int, wall: float, source: str) -> StoredEvent:
+    """What tells those who listened to a session that it may have gone back.
+
+    Its number is below all that writers who come after FENCE give, and above those before.
+    """
+    data = {"reason": f"the session was brought back from {source}"}
+    return StoredEvent(seq=fence << 20, event=EVENTS_LOST, data=data, at=wall)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ages:
+    """What is known of how new each session had been."""
+
+    salvage: DatabaseSource | None
+    mark: int | None
+
+    def age(self, winner: Winner, candidates: Iterable[Candidate]) -> Age:
+        """How the winner compares with what was acknowledged."""
+        claimed = [each.number for each in candidates if each.source is self.salvage]
+        if not claimed:
+            return "maybe older"
+        if winner.candidate.number < claimed[0]:
+            return "older"
+        # What a row says that cannot be read whole is a claim, and may be another table's row.
+        is_read = winner.candidate.source is self.salvage
+        return "as acknowledged" if is_read and self._log_is_whole() else "maybe older"
+
+    def _log_is_whole(self) -> bool:
+        if self.salvage is None or not self.mark:
+            return False
+        last = readable_meta(self.salvage.connection, TRANSACTIONS)
+        return last is not None and last >= self.mark
+
+
+@dataclass(slots=True)
+class _Writing:
+    """The new database, session by session."""
+
+    target: sqlite3.Connection
+    fence: int
+    latest: float
+    ages: _Ages
+    wall: float
+    brought_back: list[BroughtBack] = field(default_factory=list)
+    missing: list[NotBroughtBack] = field(default_factory=list)
+
+    def put(
+        self, session_id: SessionId, candidates: list[Candidate], winner: Winner | list[str]
+    ) -> None:
+        """Store a session, or note that nothing of it can be used."""
+        if not isinstance(winner, Winner):
+            _log.error("Nothing of session %s can be used: %s", session_id, winner)
+            self.missing.append(NotBroughtBack(session_id=session_id, problems=winner))
+            return
+        age = self.ages.age(winner, candidates)
+        session = winner.session
+        if age != "as acknowledged":
+            told = event_of_loss(self.fence, self.wall, winner.candidate.name)
+            session = WholeSession(session.contents, [*session.events, told], session.lost)
+        put_whole(self.target, session, self.fence, dirty_since=0.0)
+        head = session.contents.head
+        self.latest = max(self.latest, head.used_at, head.ended_at or 0.0)
+        self.brought_back.append(
+            BroughtBack(
+                session_id=session_id,
+                client_id=head.client_id,
+                source=winner.candidate.name,
+                number=session.contents.number,
+                age=age,
+                lost=[*session.lost, *winner.problems],
+            )
+        )
+
+
+def _winner(
+    session_id: SessionId, candidates: list[Candidate], backups: BackupChain
+) -> Winner | list[str]:
+    found = choose(candidates)
+    if isinstance(found, Winner):
+        return found
+    older = choose(backups.older_than_newest(session_id))
+    return older if isinstance(older, Winner) else [*found, *older]
+
+
+def _known(databases: list[DatabaseSource], paths: DataPaths) -> dict[SessionId, list[Candidate]]:
+    """Where each session that is known from anywhere may be."""
+    known: dict[SessionId, list[Candidate]] = defaultdict(list)
+    for candidate in _all(databases, paths):
+        known[candidate.session_id].append(candidate)
+    return known
+
+
+def _all(databases: list[DatabaseSource], paths: DataPaths) -> Iterator[Candidate]:
+    for source in databases:
+        yield from source.candidates()
+    yield from candidates_in_files(paths.sessions)
+
+
+def _numbers(databases: list[DatabaseSource]) -> Iterator[object]:
+    """Every transaction and fence that DATABASES tell of."""
+    for source in databases:
+        yield readable_meta(source.connection, TRANSACTIONS)
+        try:
+            yield from source.connection.execute("SELECT max(fence) FROM sessions").fetchone()
+        except sqlite3.DatabaseError:
+            continue

@@ -1,0 +1,186 @@
+"""What is in no session, brought from one database to another: images, preferences, replies."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from protocol.ids import ClientId
+from storage.sqlite_rows import (
+    RUNNING_TIME,
+    TRANSACTIONS,
+    find_preferences,
+    image_in,
+    read_meta,
+    read_reply,
+)
+from storage.store import Damaged
+from storage.whole_session import has_table
+
+_Row: TypeAlias = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFrom:
+    """A database to take from, and its name."""
+
+    connection: sqlite3.Connection
+    name: str
+
+
+@dataclass(slots=True)
+class Taken:
+    """Where what was taken came from, by table, and what could not be read."""
+
+    origins: dict[str, str] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+
+
+def take_shared(sources: Sequence[SharedFrom], target: sqlite3.Connection) -> Taken:
+    """Copy each table from the first of SOURCES, and what that has not from the next.
+
+    Every row is checked, and stays as it is. A damaged table may lack rows without a word, so that
+    what was removed since an older source was made may come back; the other way round something
+    would be lost.
+    """
+    taken = Taken()
+    for table, (columns, check) in _TABLES.items():
+        origins: list[str] = []
+        for source in sources:
+            rows, problem = _copy(source, target, table, columns, check)
+            if rows:
+                origins.append(f"{source.name} ({rows})")
+            if problem:
+                taken.findings.append(f"Not all {table} of {source.name} can be read: {problem}")
+        taken.origins[table] = ", ".join(origins) or "nowhere: there were none"
+    return taken
+
+
+def mend_shared(sources: Sequence[SharedFrom], target: sqlite3.Connection) -> list[str]:
+    """Replace damaged images and preferences of TARGET by those of SOURCES, in words.
+
+    Those that are nowhere else are removed.
+    """
+    mended: list[str] = []
+    for table in _OF_USE:
+        columns, check = _TABLES[table]
+        damaged = _damaged_keys(target, table, columns, check)
+        for source in sources:
+            for row, _ in _checked_rows(source.connection, table, columns, check):
+                if row is not None and row[0] in damaged:
+                    damaged.remove(row[0])
+                    _insert(target, "INSERT OR REPLACE", table, columns, row)
+                    mended.append(f"{table}: {row[0]} is as in {source.name}")
+        key = columns.partition(",")[0]
+        for lost in damaged:
+            target.execute(f"DELETE FROM {table} WHERE {key} = ?", (lost,))  # noqa: S608 - constants
+            mended.append(f"{table}: {lost} is lost")
+    return mended
+
+
+def check_shared(source: SharedFrom, *, of_use: bool = False) -> list[str]:
+    """What is wrong with the tables of SOURCE that are no session's, and its numbers.
+
+    With `of_use`, remembered replies are left out: there are many, and they matter to few.
+    """
+    problems: list[str] = []
+    for table, (columns, check) in _TABLES.items():
+        if of_use and table not in _OF_USE:
+            continue
+        for row, error in _checked_rows(source.connection, table, columns, check):
+            if row is None:
+                problems.append(f"{table}: {error}")
+    for name in (RUNNING_TIME, TRANSACTIONS):
+        try:
+            read_meta(source.connection, name)
+        except (Damaged, sqlite3.DatabaseError) as error:
+            problems.append(str(error))
+    return problems
+
+
+def readable_meta(connection: sqlite3.Connection, name: str) -> float | None:
+    """A number of the store's own, None where it cannot be read."""
+    try:
+        return read_meta(connection, name)
+    except (Damaged, sqlite3.DatabaseError):
+        return None
+
+
+def _copy(
+    source: SharedFrom, target: sqlite3.Connection, table: str, columns: str, check: _Check
+) -> tuple[int, str]:
+    """How many rows were new, and the first problem."""
+    copied, problem = 0, ""
+    for row, error in _checked_rows(source.connection, table, columns, check):
+        if row is None:
+            problem = problem or error
+        else:
+            copied += _insert(target, "INSERT OR IGNORE", table, columns, row)
+    return copied, problem
+
+
+def _insert(
+    target: sqlite3.Connection, how: str, table: str, columns: str, row: tuple[object, ...]
+) -> int:
+    """How many rows are new."""
+    marks = ", ".join("?" for _ in row)
+    return target.execute(f"{how} INTO {table} ({columns}) VALUES ({marks})", row).rowcount
+
+
+def _damaged_keys(
+    connection: sqlite3.Connection, table: str, columns: str, check: _Check
+) -> set[object]:
+    found = set()
+    for row in connection.execute(f"SELECT {columns} FROM {table}").fetchall():  # noqa: S608
+        try:
+            check(connection, row)
+        except Damaged:
+            found.add(row[0])
+    return found
+
+
+def _checked_rows(
+    connection: sqlite3.Connection, table: str, columns: str, check: _Check
+) -> Iterator[tuple[_Row | None, str]]:
+    """Each row that is whole, and None with the reason for each that is not."""
+    try:
+        if not has_table(connection, table):
+            return
+        for row in connection.execute(f"SELECT {columns} FROM {table}"):  # noqa: S608 - constants
+            try:
+                check(connection, row)
+            except Damaged as error:
+                yield None, str(error)
+            else:
+                yield row, ""
+    except sqlite3.DatabaseError as error:
+        yield None, str(error)
+
+
+_Check: TypeAlias = Callable[[sqlite3.Connection, tuple], object]  # type: ignore[type-arg]  # as read
+
+
+def _check_image(_: sqlite3.Connection, row: tuple[str, bytes]) -> None:
+    image_in(*row)
+
+
+def _check_preferences(connection: sqlite3.Connection, row: tuple[ClientId, int, bytes]) -> None:
+    find_preferences(connection, row[0])
+
+
+def _check_reply(_: sqlite3.Connection, row: tuple[str, str, float, bytes]) -> None:
+    scope, request_id, at, data = row
+    if read_reply(scope, request_id, data).at != at:
+        raise Damaged(f"The age of the reply {request_id} does not fit.")
+
+
+_TABLES: Final[dict[str, tuple[str, _Check]]] = {
+    "images": ("image_id, data", _check_image),
+    "preferences": ("client_id, revision, data", _check_preferences),
+    "replies": ("scope, request_id, at, data", _check_reply),
+}
+
+_OF_USE: Final = ("images", "preferences")
+"""Without the remembered replies: there are many, and each matters to one request."""
