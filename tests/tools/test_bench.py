@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,16 +11,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tools.bench.bench import SERVE, Bench
+from tools.bench.asking import asking, wait_for_images
+from tools.bench.bench import SERVE, Bench, CannotStartImage
 from tools.bench.bodies import rest_of, state, with_id
 from tools.bench.child import Child
 from tools.bench.errors import CannotMeasure
-from tools.bench.findings import Finding, Measured, Target
+from tools.bench.findings import Curves, Finding, Measured, Target
 from tools.bench.job import Job
+from tools.bench.objects import grown
 from tools.bench.plot import draw
 from tools.bench.report import Report, as_text
 from tools.bench.run import MEASURES, run
 from tools.bench.scale import Scale
+from tools.bench.silent_images import image_uuid
+from tools.bench.workspaces import Dialect, growing, session_with_objects
 
 TINY = Scale(
     rounds=2,
@@ -37,6 +42,12 @@ TINY = Scale(
     steady=20,
     creations=2,
     restorations=1,
+    snapshots=2,
+    snapshot_objects=(10, 50),
+    workspace_objects=50,
+    images=3,
+    image_sessions=6,
+    file_evaluations=5,
 )
 
 
@@ -95,6 +106,14 @@ def test_a_load_ends_at_a_reply_that_is_not_the_expected_one(bench: Bench) -> No
         bench.loader().run(a_job(bench.echo().endpoint, expected="success"))
 
 
+def test_a_load_counts_the_replies_that_have_in_them_what_is_noted(bench: Bench) -> None:
+    job = a_job(bench.echo().endpoint, noted='"session_id": "a"')
+
+    result = bench.loader().run(job)
+
+    assert result.noted == pytest.approx(1 / 3)  # of the sessions that take turns
+
+
 def test_an_update_has_the_size_that_it_says() -> None:
     for size in (1024, 100_000):
         request = json.loads(with_id(rest_of("update", "s", size), b"one"))
@@ -131,6 +150,67 @@ def test_a_child_that_does_not_get_ready_is_reported_with_its_log(tmp_path: Path
 def test_a_service_that_is_not_installed_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotMeasure, match="no-such-stui cannot be started"):
         run(["start"], TINY, tmp_path, ["no-such-stui"], lambda text: None)
+
+
+@pytest.mark.parametrize("count", [10, 1000])
+def test_the_graph_has_its_count_of_objects_that_share_and_hold_themselves(count: int) -> None:
+    objects = pickle.loads(pickle.dumps(grown(count)))  # noqa: S301  our own
+
+    assert len(objects) == len({id(each) for each in objects}) == count
+    item, peers, facts, pair, name = objects[-5:]
+    assert item.peers is peers
+    assert peers[0] is item
+    assert pair[0] is facts
+    assert facts["name"] is item.name is name
+    assert any(facts["part of"] is each for each in objects[:-4])
+
+
+@pytest.mark.parametrize("dialect", ["Python", "Amber"])
+def test_both_images_grow_as_many_objects_with_sharing_and_cycles(
+    bench: Bench, dialect: Dialect
+) -> None:
+    try:
+        image = bench.image() if dialect == "Python" else bench.smalltalk_image()
+    except CannotStartImage as reason:
+        pytest.skip(str(reason))
+    shown = {
+        "Python": "len(objects), objects[-5].peers is objects[-4], objects[-2][0] is objects[-3]",
+        "Amber": (
+            "{objects size. (objects at: 46) peers == (objects at: 47)."
+            " (objects at: 49) first == (objects at: 48)}"
+        ),
+    }
+    codes = [*growing(dialect, 50), shown[dialect]]
+
+    with asking(image.endpoint) as asker:
+        for number, code in enumerate(codes):
+            reply = asker.ask("evaluate", session="s", code=code, request=f"r{number}")
+
+    assert reply["result"].lower().count("true") == 2
+    assert "50" in reply["result"]
+
+
+def test_a_service_connects_to_all_silent_images_and_knows_them_by_their_ids(bench: Bench) -> None:
+    service = bench.service(bench.data_dir("images"), bench.silent_images(3))
+
+    with asking(service.endpoint) as asker:
+        wait_for_images(asker)
+        images = asker.ask("list_images")["images"]
+
+    assert {image["image_id"] for image in images} == {image_uuid(number) for number in range(3)}
+
+
+def test_a_service_without_auto_save_takes_no_snapshots(bench: Bench) -> None:
+    images = {"python": bench.image().endpoint}
+    service = bench.service(bench.data_dir("off"), images, {"STUI_AUTOSAVE": "false"})
+
+    with asking(service.endpoint) as asker:
+        wait_for_images(asker)
+        session = session_with_objects(asker, "someone", 10)
+        reply = asker.ask("evaluate", session_id=session, code="len(objects)")
+
+    assert reply["result"] == "10"
+    assert reply["context_saved"] is False
 
 
 @pytest.mark.parametrize(
@@ -186,7 +266,7 @@ def test_the_command_prints_the_tables_and_writes_them_for_programs_too(tmp_path
     assert as_text(report) in done.stdout
 
 
-def test_the_plot_shows_targets_that_are_met_and_missed(tmp_path: Path) -> None:
+def test_the_plot_shows_targets_that_are_met_and_missed_and_how_things_grow(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra `bench` is not installed")
     target = Target(bound=2.0)
     found = [
@@ -195,6 +275,14 @@ def test_the_plot_shows_targets_that_are_met_and_missed(tmp_path: Path) -> None:
         Finding(what="without target", unit="x", values=[2.0]),
     ]
 
-    draw({"some": Measured(findings=found)}, tmp_path / "plot.png")
+    growth = Curves(what="growth", across="objects", unit="ms", lines={"a": [(1, 2), (10, 5)]})
+    for name, measured in (
+        ("bars", Measured(findings=found)),
+        ("curves", Measured(curves=[growth])),
+        ("plot", Measured(findings=found, curves=[growth, growth])),
+    ):
+        draw({"some": measured}, tmp_path / f"{name}.png")
 
+    sizes = {path.stem: len(path.read_bytes()) for path in tmp_path.glob("*.png")}
+    assert sizes["plot"] > sizes["bars"]
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

@@ -14,21 +14,24 @@ import zmq
 from tools.bench.errors import CannotMeasure
 
 _REPLY_WITHIN: Final = 30_000
+_CONNECTED_WITHIN: Final = 30.0
+_LOOK_EVERY: Final = 0.02
 
 
 class Asker:
-    """A client. For one thread; `asking` makes it."""
+    """A client of a service or an image. For one thread; `asking` makes it."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket
         self.seconds = 0.0
-        """How long the last reply took."""
+        """How long the last reply took, without its and the request's coding."""
 
     def ask(self, command: str, **parameters: Any) -> dict[str, Any]:
         """The result of a command; raises `CannotMeasure`."""
         request = {"id": str(uuid.uuid4()), "command": command, "parameters": parameters}
+        message = json.dumps(request).encode()
         began = time.perf_counter()
-        self._socket.send_json(request)
+        self._socket.send(message)
         try:
             body = self._socket.recv()
         except zmq.Again:
@@ -43,7 +46,7 @@ class Asker:
 
 @contextmanager
 def asking(endpoint: str) -> Iterator[Asker]:
-    """A client of the service at ENDPOINT."""
+    """A client of the service, or the image, at ENDPOINT."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.rcvtimeo = _REPLY_WITHIN
@@ -56,3 +59,14 @@ def restore_all(endpoint: str, sessions: Iterable[str]) -> None:
     with asking(endpoint) as asker:
         for session_id in sessions:
             asker.ask("restore_session", session_id=session_id)
+
+
+def wait_for_images(asker: Asker) -> None:
+    """Wait until all images of a service are connected; raises `CannotMeasure`."""
+    deadline = time.monotonic() + _CONNECTED_WITHIN
+    while time.monotonic() < deadline:
+        images = asker.ask("list_images")["images"]
+        if images and all(image["status"] == "Connected" for image in images):
+            return
+        time.sleep(_LOOK_EVERY)
+    raise CannotMeasure(f"Not all images are connected after {_CONNECTED_WITHIN:.0f} s: {images}")

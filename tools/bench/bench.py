@@ -14,13 +14,19 @@ from typing import Final, Self, TypeVar
 from tools.bench.child import Child
 from tools.bench.loader import Loader
 from tools.bench.scale import Scale
+from tools.images.smalltalk.launcher import CannotStartError, find_node, find_node_modules
 
 R = TypeVar("R")
 
+NOTHING: Final[Mapping[str, str]] = {}
 LOOPBACK: Final = "tcp://127.0.0.1:*"
 
 SERVE: Final = (str(Path(sys.executable).with_name("stui")), "serve")
 """The command of this installation that starts a service."""
+
+
+class CannotStartImage(Exception):
+    """What an image needs is not installed; the message says what to do."""
 
 
 class Bench:
@@ -77,16 +83,46 @@ class Bench:
         program = [sys.executable, "-m", "tools.images.python_image"]
         return self._keep("image", [*program, "--endpoint", LOOPBACK, "--state-dir", state])
 
-    def service(self, data_dir: Path, image: str | None = None) -> Child:
-        """A running service on DATA_DIR, with the image at an endpoint."""
-        return self._stack.enter_context(self.start_service(data_dir, image))
+    def smalltalk_image(self) -> Child:
+        """A running Smalltalk image; raises `CannotStartImage` where its parts are missing."""
+        try:
+            find_node()
+            find_node_modules()
+        except CannotStartError as reason:
+            raise CannotStartImage(str(reason)) from None
+        state = str(self.data_dir("smalltalk"))
+        program = [sys.executable, "-m", "tools.images.smalltalk"]
+        return self._keep("smalltalk", [*program, LOOPBACK, "bench", state])
 
-    def start_service(self, data_dir: Path, image: str | None = None) -> Child:
+    def silent_images(self, count: int) -> dict[str, str]:
+        """The endpoints by name of COUNT images in one process that only say who they are."""
+        program = [sys.executable, "-m", "tools.bench.silent_images", str(count)]
+        endpoints = self._keep("images", program).endpoint.split(",")
+        return {f"image{number}": endpoint for number, endpoint in enumerate(endpoints)}
+
+    def service(
+        self,
+        data_dir: Path,
+        images: Mapping[str, str] = NOTHING,
+        settings: Mapping[str, str] = NOTHING,
+    ) -> Child:
+        """A running service on DATA_DIR, with the images at these endpoints by name.
+
+        SETTINGS are those that are not the default, as the environment names them.
+        """
+        return self._stack.enter_context(self.start_service(data_dir, images, settings))
+
+    def start_service(
+        self,
+        data_dir: Path,
+        images: Mapping[str, str] = NOTHING,
+        settings: Mapping[str, str] = NOTHING,
+    ) -> Child:
         """A service that whoever called ends."""
-        images = [] if image is None else ["--image", f"python={image}"]
+        flags = [f"--image={name}={endpoint}" for name, endpoint in images.items()]
         where = ["--bind", LOOPBACK, "--data-dir", str(data_dir)]
-        arguments = [*self._serve, *where, *images]
-        return Child(arguments, self._log("service"), self._default_settings())
+        environment = {**self._default_settings(), **settings}
+        return Child([*self._serve, *where, *flags], self._log("service"), environment)
 
     def data_dir(self, name: str) -> Path:
         """A new directory."""

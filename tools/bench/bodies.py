@@ -16,8 +16,11 @@ _RECORD_BYTES: Final = 200
 """A little more than one record takes."""
 
 
-def rest_of(kind: Kind, session_id: str, size: int) -> bytes:
-    """A request to one session, as JSON, without its beginning; SIZE is that of an update."""
+def rest_of(kind: Kind, session_id: str, size: int = 0, code: str = "") -> bytes:
+    """A request to one session, as JSON, without its beginning.
+
+    SIZE is that of an update, CODE what is evaluated.
+    """
     parameters: dict[str, Any] = {"session_id": session_id}
     match kind:
         case "info":
@@ -27,7 +30,7 @@ def rest_of(kind: Kind, session_id: str, size: int) -> bytes:
             parameters["state_data"] = state(size)
         case "evaluate":
             command = "evaluate"
-            parameters["code"] = "1+1"
+            parameters["code"] = code
         case "restore":
             command = "restore_session"
     whole = json.dumps({"command": command, "parameters": parameters})

@@ -55,11 +55,21 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.target is None else self.target.met_by(self.value)
 
 
+class Curves(msgspec.Struct, frozen=True, kw_only=True):
+    """How something grows: for each contender points of a size and the median at that size."""
+
+    what: str
+    across: str
+    unit: str
+    lines: dict[str, list[tuple[float, float]]]
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What one measure gives; `missing` says in sentences what it could not measure, and why."""
 
     findings: list[Finding] = []
     series: list[Series] = []
+    curves: list[Curves] = []
     missing: list[str] = []
 
 

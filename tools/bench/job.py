@@ -23,14 +23,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Between the beginnings of two requests of a client that is alone; 0: none."""
     size: int = 0
     """Bytes of an update's state."""
+    code: str = "1+1"
+    """What is evaluated."""
     expected: str = '"success"'
     """What is in every good reply."""
+    noted: str = '"success"'
+    """The replies with this in them are counted."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """How a load went. Times of replies are seconds; `rate` is replies a second.
 
     `busy` is how much of a core the load program itself used: near 1 it is the bottleneck.
+    `noted` is the share of the replies that had in them what was to be counted.
     """
 
     replies: int
@@ -39,3 +44,4 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     p99: float
     worst: float
     busy: float
+    noted: float

@@ -27,6 +27,20 @@ class BadReply(Exception):
     """A contender answered something else than success, or nothing."""
 
 
+class Judge:
+    """Looks at every reply of a load."""
+
+    def __init__(self, job: Job) -> None:
+        self._expected, self._noted = job.expected.encode(), job.noted.encode()
+        self.noted = 0
+
+    def check(self, reply: bytes) -> None:
+        """Count a reply, if it is to be; raises `BadReply` for one that is not good."""
+        if self._expected not in reply:
+            raise BadReply(f"Not a good reply: {reply[:500]!r}")
+        self.noted += self._noted in reply
+
+
 def main() -> None:
     """Do what standard input says until it ends."""
     with zmq.Context() as context:
@@ -43,9 +57,12 @@ def run(context: zmq.Context[zmq.Socket[bytes]], job: Job) -> Result:
         play = _alone if job.clients == 1 else _together
         bodies = [_bodies(job, client) for client in range(job.clients)]
         if job.warm_up:
-            play(job, sockets, bodies, max(job.clients, int(job.requests * job.warm_up)))
+            play(
+                job, Judge(job), sockets, bodies, max(job.clients, int(job.requests * job.warm_up))
+            )
+        judge = Judge(job)
         used, began = time.process_time(), time.perf_counter()
-        times = play(job, sockets, bodies, job.requests)
+        times = play(job, judge, sockets, bodies, job.requests)
         elapsed = time.perf_counter() - began
         used = time.process_time() - used
     times.sort()
@@ -56,6 +73,7 @@ def run(context: zmq.Context[zmq.Socket[bytes]], job: Job) -> Result:
         p99=_NANO * times[len(times) * 99 // 100],
         worst=_NANO * times[-1],
         busy=used / elapsed,
+        noted=judge.noted / len(times),
     )
 
 
@@ -70,19 +88,23 @@ def _client(context: zmq.Context[zmq.Socket[bytes]], job: Job) -> zmq.Socket[byt
 def _bodies(job: Job, client: int) -> Iterator[bytes]:
     """The requests of one client, over its own share of the sessions, again and again."""
     own = list(islice(job.sessions, client, None, job.clients)) or [job.sessions[0]]
-    rests = cycle([rest_of(job.kind, session_id, job.size) for session_id in own])
+    rests = cycle([rest_of(job.kind, session_id, job.size, job.code) for session_id in own])
     enough = job.requests * 2 + job.clients
     return map(with_id, rests, unique_ids(enough))
 
 
 def _alone(
-    job: Job, sockets: list[zmq.Socket[bytes]], bodies: list[Iterator[bytes]], count: int
+    job: Job,
+    judge: Judge,
+    sockets: list[zmq.Socket[bytes]],
+    bodies: list[Iterator[bytes]],
+    count: int,
 ) -> list[int]:
     """Nanoseconds of each reply to one client.
 
     With an interval a request that had to wait for the one before is counted from when it was due.
     """
-    (socket,), (requests,), expected = sockets, bodies, job.expected.encode()
+    (socket,), (requests,) = sockets, bodies
     clock, times = time.perf_counter_ns, []
     began = clock()
     deadline, step = began + int(job.seconds / _NANO), int(job.interval / _NANO)
@@ -94,7 +116,7 @@ def _alone(
         socket.send(body)
         reply = _received(socket)
         times.append(clock() - sent)
-        _check(reply, expected)
+        judge.check(reply)
     return times
 
 
@@ -107,10 +129,14 @@ def _wait_until(due: int, clock: Callable[[], int]) -> int:
 
 
 def _together(
-    job: Job, sockets: list[zmq.Socket[bytes]], bodies: list[Iterator[bytes]], count: int
+    job: Job,
+    judge: Judge,
+    sockets: list[zmq.Socket[bytes]],
+    bodies: list[Iterator[bytes]],
+    count: int,
 ) -> list[int]:
     """Nanoseconds of each reply, with one request of every client under way."""
-    expected, clock, times = job.expected.encode(), time.perf_counter_ns, []
+    clock, times = time.perf_counter_ns, []
     poller = zmq.Poller()
     requests, sent_at = {}, {}
     deadline = clock() + int(job.seconds / _NANO)
@@ -128,7 +154,7 @@ def _together(
             reply = socket.recv(zmq.NOBLOCK)
             now = clock()
             times.append(now - sent_at[socket])
-            _check(reply, expected)
+            judge.check(reply)
             if left > 0 and now < deadline:
                 left -= 1
                 sent_at[socket] = clock()
@@ -143,11 +169,6 @@ def _received(socket: zmq.Socket[bytes]) -> bytes:
         return socket.recv()
     except zmq.Again:
         raise BadReply("There was no reply in time.") from None
-
-
-def _check(reply: bytes, expected: bytes) -> None:
-    if expected not in reply:
-        raise BadReply(f"Not a good reply: {reply[:500]!r}")
 
 
 if __name__ == "__main__":

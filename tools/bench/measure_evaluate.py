@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
-from tools.bench.asking import Asker, asking
+from tools.bench.asking import asking, wait_for_images
 from tools.bench.bench import Bench
-from tools.bench.errors import CannotMeasure
 from tools.bench.findings import Finding, Measured, Series, Target, quotients, sums
 from tools.bench.flush import flush_seconds
 from tools.bench.job import Job
@@ -20,17 +18,15 @@ from tools.bench.seed import seed
 _SHARE_OF_JUPYTER: Final = 0.6
 _FLUSHES: Final = 2
 _FLUSH_BYTES: Final = 1024
-_CONNECTED_WITHIN: Final = 30.0
-_LOOK_EVERY: Final = 0.02
 
 
 def measure(bench: Bench) -> Measured:
     """Of `1+1`; two flushes are part of the promise, so the bound has them on top."""
     scale, data_dir = bench.scale, bench.data_dir("evaluate")
     sessions = seed(data_dir, scale.few_sessions)[:1]
-    service = bench.service(data_dir, bench.image().endpoint)
+    service = bench.service(data_dir, {"python": bench.image().endpoint})
     with asking(service.endpoint) as asker:
-        _wait_for_image(asker)
+        wait_for_images(asker)
         asker.ask("restore_session", session_id=sessions[0])
     job = Job(
         endpoint=service.endpoint,
@@ -76,13 +72,3 @@ def _findings(times: dict[str, list[float]]) -> list[Finding]:
             target=Target(bound=1.0),
         )
     ]
-
-
-def _wait_for_image(asker: Asker) -> None:
-    deadline = time.monotonic() + _CONNECTED_WITHIN
-    while time.monotonic() < deadline:
-        images = asker.ask("list_images")["images"]
-        if images and all(image["status"] == "Connected" for image in images):
-            return
-        time.sleep(_LOOK_EVERY)
-    raise CannotMeasure(f"The image is not connected after {_CONNECTED_WITHIN:.0f} s: {images}")

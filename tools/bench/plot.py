@@ -1,4 +1,4 @@
-"""A picture of the findings: how much of its bound each one uses."""
+"""A picture of the findings: how much of its bound each one uses, and how things grow."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import importlib
 from pathlib import Path
 from typing import Any, Final
 
-from tools.bench.findings import Finding, Measured
+from tools.bench.findings import Curves, Finding, Measured
 
 _MET: Final = "tab:green"
 _MISSED: Final = "tab:red"
+_CURVES_HEIGHT: Final = 4.0
 
 
 class NoPlot(Exception):
@@ -28,7 +29,18 @@ def draw(measured: dict[str, Measured], path: Path) -> None:
             f"There is no plot: {error.name} is not installed; `make bench` does it."
         ) from None
     found = [finding for each in measured.values() for finding in each.findings if finding.target]
-    figure, axes = plots.subplots(figsize=(11, 1.5 + 0.38 * len(found)), layout="constrained")
+    curves = [curve for each in measured.values() for curve in each.curves]
+    heights = [1.5 + 0.38 * len(found), *([_CURVES_HEIGHT] if curves else [])]
+    figure = plots.figure(figsize=(11, sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(len(heights), max(1, len(curves)), height_ratios=heights)
+    _draw_bars(figure.add_subplot(grid[0, :]), found)
+    for column, curve in enumerate(curves):
+        _draw_curves(figure.add_subplot(grid[1, column]), curve)
+    figure.savefig(path, dpi=120)
+    plots.close(figure)
+
+
+def _draw_bars(axes: Any, found: list[Finding]) -> None:
     for row, finding in enumerate(reversed(found)):
         used, least, most = _used(finding)
         axes.barh(
@@ -42,8 +54,15 @@ def draw(measured: dict[str, Measured], path: Path) -> None:
     axes.set_yticks(range(len(found)), [finding.what for finding in reversed(found)], fontsize=8)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xlabel("share of what the target allows (whiskers: all rounds)")
-    figure.savefig(path, dpi=120)
-    plots.close(figure)
+
+
+def _draw_curves(axes: Any, curves: Curves) -> None:
+    for name, points in curves.lines.items():
+        axes.loglog(*zip(*points, strict=True), marker="o", label=name)
+    axes.set_title(curves.what, fontsize=9)
+    axes.set_xlabel(curves.across)
+    axes.set_ylabel(curves.unit)
+    axes.legend(fontsize=8)
 
 
 def _used(finding: Finding) -> tuple[float, float, float]:

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from tools.bench import (
+    measure_autosave,
     measure_evaluate,
+    measure_file,
+    measure_images,
     measure_info,
     measure_memory,
     measure_neighbour,
     measure_sessions,
+    measure_snapshots,
     measure_start,
     measure_update,
 )
@@ -32,6 +36,10 @@ MEASURES: Final[dict[str, Callable[[Bench], Measured]]] = {
     "memory": measure_memory.measure,
     "neighbour": measure_neighbour.measure,
     "sessions": measure_sessions.measure,
+    "snapshots": measure_snapshots.measure,
+    "autosave": measure_autosave.measure,
+    "images": measure_images.measure,
+    "file": measure_file.measure,
 }
 
 

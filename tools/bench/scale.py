@@ -26,6 +26,14 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of the client with a steady pace, in each of its two runs."""
     creations: int
     restorations: int
+    snapshots: int
+    """The most snapshots and restores of one workspace in a round."""
+    snapshot_objects: tuple[int, ...] = (10, 1000, 100_000)
+    workspace_objects: int = 1000
+    images: int = 20
+    image_sessions: int = 1000
+    file_evaluations: int
+    """Evaluations in the history of a session that is exported."""
 
 
 FULL = Scale(
@@ -40,6 +48,8 @@ FULL = Scale(
     steady=1000,
     creations=50,
     restorations=15,
+    snapshots=50,
+    file_evaluations=500,
 )
 
 QUICK = Scale(
@@ -54,4 +64,6 @@ QUICK = Scale(
     steady=300,
     creations=20,
     restorations=5,
+    snapshots=10,
+    file_evaluations=100,
 )
