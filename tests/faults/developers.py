@@ -17,11 +17,6 @@ import zmq
 from tests.support.waiting import DEADLINE
 from tests.support.wire import Failure, Message, Wire, result_of
 
-OF_THE_TREE = (
-    "writer", "images", "sessions", "transcoder", "gateway", "janitor", "config_watcher",
-)  # fmt: skip
-"""The actors that the supervisor keeps."""
-
 _BIG = "x" * 100_000
 """Makes a body too large for the Gateway's thread."""
 

@@ -9,8 +9,8 @@ import pytest
 from actors.backend import Backend, Ending
 from actors.settings import Settings
 from storage import failpoints
-from tests.faults.developers import OF_THE_TREE
 from tests.machinery.leftovers import threads
+from tests.support.actors import OF_THE_TREE
 from tests.support.waiting import DEADLINE, eventually
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.developers import Team, at_work
+from tests.support.actors import CHILDREN, OF_THE_TREE
 from tests.support.waiting import eventually
 from tests.support.wire import Wire
 from tests.tools.images.image_client import ImageProcess
@@ -36,10 +37,10 @@ class Service:
         self._processes = 0
         self.process: Process
 
-    def start(self, failpoints: str = "") -> None:
+    def start(self) -> None:
         self._processes += 1
         errors = self.directory / f"errors-{self._processes}"
-        self.process = Process(self._arguments, errors, {"STUI_FAILPOINTS": failpoints})
+        self.process = Process(self._arguments, errors)
         self.process.endpoint()
 
     def kill(self) -> None:
@@ -98,36 +99,6 @@ def test_a_backend_that_is_killed_again_and_again_keeps_its_promises(
     finish_and_check(team, service)
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "store.begin",
-        "store.apply.before",
-        "store.apply.after",
-        "store.commit.before",
-        "store.commit.after",
-        "file.write.before",
-        "file.rename.before",
-        "file.rename.after",
-    ],
-)
-def test_a_backend_that_is_killed_at_a_certain_place_keeps_its_promises(
-    service: Service, team: Team, place: str
-) -> None:
-    service.stop()
-    service.start(f"{place}=kill")
-    team.reconnect()
-    if place.startswith("file"):
-        with Wire(service.endpoint) as wire:
-            session = wire.new_session()
-            wire.do("close_session", session_id=session)
-    assert service.process.wait()[0] == SIGKILLED
-    service.start()
-    team.reconnect()
-    moves_on(team)
-    finish_and_check(team, service)
-
-
 def test_an_evaluation_that_ran_when_the_backend_was_killed_is_finished_by_its_successor(
     service: Service,
 ) -> None:
@@ -178,20 +149,21 @@ def test_a_backend_that_is_told_to_stop_under_load_leaves_everything_in_order(
     service.stop()
 
 
-@pytest.mark.parametrize("place", ["janitor.receive", "session.receive"])
+@pytest.mark.parametrize("kind", [*OF_THE_TREE, *CHILDREN])
 def test_an_actor_that_hangs_ends_the_process(
-    image: ImageProcess, tmp_path: Path, place: str
+    image: ImageProcess, tmp_path: Path, kind: str
 ) -> None:
     config = tmp_path / "stui.toml"
     config.write_text("hang_after = 0.6\n")
     arguments = ["serve", "--config", str(config), "--data-dir", str(tmp_path / "data")]
     process = Process(
-        [*arguments, "--bind", "tcp://127.0.0.1:*"],
+        [*arguments, "--bind", "tcp://127.0.0.1:*", "--image", f"py={image.endpoint}"],
         tmp_path / "errors",
-        {"STUI_FAILPOINTS": f"{place}=hang"},
+        {"STUI_FAILPOINTS": f"{kind}.receive=hang"},
     )
-    endpoint = process.endpoint()
-
-    with Wire(endpoint) as wire:
-        wire.send("create_session", client_id="somebody")
+    if kind == "session":
+        with Wire(process.endpoint()) as wire:
+            wire.send("create_session", client_id="somebody")
+            assert process.wait()[0] == 71, process.errors()
+    else:
         assert process.wait()[0] == 71, process.errors()

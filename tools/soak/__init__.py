@@ -1,0 +1,1 @@
+"""Long life and overload: a service under churn for as long as asked, and beside floods."""
