@@ -250,7 +250,8 @@ class Backend:
 
     def _give_up(self, given_up: GivenUp) -> None:
         """Called by the supervisor's thread."""
-        log.critical("giving_up", reason=_reason(given_up))
+        what = "does not answer" if given_up.hung else "keeps dying"
+        log.critical("giving_up", actor=given_up.child, reason=what, cause=repr(given_up.cause))
         self._given_up = given_up
         self._ending = Ending.HUNG if given_up.hung else Ending.GAVE_UP
         self._ended.set()

@@ -65,23 +65,25 @@ def diagnose(paths: DataPaths, backups: Path, progress: Progress) -> Diagnosis:
     was there.
     """
     found = Diagnosis(mark=_mark(paths))
+    has_backups = any(backups.glob(f"*{BACKUP}"))
+    was_here = has_backups or _was_here(paths, found.mark)
     try:
-        _examine(paths, found, progress)
+        _examine(paths, found, progress, was_here=was_here)
     except (sqlite3.Error, Damaged) as error:
         if isinstance(error, sqlite3.Error) and is_of_the_disk(error):
             raise CannotOpen(f"The database {paths.database} cannot be opened: {error}.") from error
         found.unusable = f"The database {paths.database} is damaged: {error}."
     except OSError as error:
         raise CannotOpen(f"The database {paths.database} cannot be read: {error}.") from error
-    if found.unusable and not (_was_here(paths, found.mark) or any(backups.glob(f"*{BACKUP}"))):
+    if found.unusable and not was_here:
         raise Damaged(found.unusable)
     return found
 
 
-def _examine(paths: DataPaths, found: Diagnosis, progress: Progress) -> None:
+def _examine(paths: DataPaths, found: Diagnosis, progress: Progress, *, was_here: bool) -> None:
     database = paths.database
     if not database.exists() or database.stat().st_size == 0:
-        if _was_here(paths, found.mark):
+        if was_here:
             found.unusable = f"The database {database} is lost."
         return
     if not is_database(database):
@@ -103,7 +105,9 @@ def _examine_rows(
     connection: sqlite3.Connection, database: Path, found: Diagnosis, progress: Progress
 ) -> None:
     if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-        return  # made, and never used
+        if found.mark:  # something had been durable: this is not that database
+            found.unusable = f"The database {database} is empty; {found.mark} had been durable."
+        return
     if database.stat().st_size <= _STRUCTURE_BYTES:
         problems = connection.execute("PRAGMA quick_check(1)").fetchall()
         if problems != [("ok",)]:

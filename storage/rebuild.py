@@ -28,7 +28,7 @@ from storage.progress import Progress
 from storage.recovery_report import Age, BroughtBack, NotBroughtBack, RecoveryReport
 from storage.recovery_sources import Candidate, DatabaseSource, candidates_in_files
 from storage.replacement import Replacement
-from storage.salvage import salvaged
+from storage.salvage import Salvage, salvaged
 from storage.shared_rows import SharedFrom, readable_meta, take_shared
 from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS, note_schema, put_meta
 from storage.whole_session import WholeSession, put_whole
@@ -80,12 +80,21 @@ def rebuild(
         missing=writing.missing,
         shared=shared.origins,
         running_time=running_time,
-        findings=[*backups.findings, *shared.findings],
+        findings=[*_not_walked(salvage), *backups.findings, *shared.findings],
     )
     hit("rebuild.commit.before")
     making.commit(report.as_json())
     hit("rebuild.commit.after")
     return report
+
+
+def _not_walked(salvage: Salvage | None) -> list[str]:
+    """What of the damaged database nobody has seen: there may have been more."""
+    incomplete = {} if salvage is None else salvage.incomplete
+    return [
+        f"Not all of the table {table} could be read, so there may have been more in it: {why}."
+        for table, why in sorted(incomplete.items())
+    ]
 
 
 def new_database(making: Replacement) -> sqlite3.Connection:

@@ -16,6 +16,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -83,7 +84,8 @@ def serve(
     except CannotStart as problem:
         return ExitCode.DONE if signals.stopping else _complain(str(problem))
     signals.started = True
-    print(f"stui: ready on {', '.join(backend.endpoints)}", flush=True)
+    with suppress(OSError):  # nobody may read it, or the disk of a file may be full
+        print(f"stui: ready on {', '.join(backend.endpoints)}", flush=True)
     log.info("ready", endpoints=backend.endpoints, metrics=backend.metrics_address)
     heart = Heart(notifier, backend.condition.ailment, backend.condition.summary)
     notifier.ready(backend.condition.summary())
@@ -124,10 +126,10 @@ class _Signals:
     def _follow(self) -> None:
         while True:
             for number in self._reader.recv(64):
-                log.info("signal", name=signal.Signals(number).name)
                 if number in {signal.SIGTERM, signal.SIGINT}:
                     self.stopping = True
-                    self._backend.request_stop()
+                    self._backend.request_stop()  # before the log, which may be stuck
+                    log.info("signal", name=signal.Signals(number).name)
                 elif self.started:  # before, the settings have just been read
                     threading.Thread(target=self._reload, name="reload", daemon=True).start()
 

@@ -470,6 +470,7 @@ class Gateway(SocketActor):
         """An actor of the tree has died, with its children and what they were told."""
         if name == self._services.transcoder.name:
             for entry in self._large_bodies.again():
+                self._turns.ended(entry.connection, entry.turn)
                 self._refused(entry, restarting())
             return
         self._fail(name)

@@ -92,7 +92,11 @@ class _Server(ThreadingMixIn, HTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give the connection a thread, if there is one."""
         if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
+            try:
+                super().process_request(request, client_address)
+            except BaseException:  # no thread could be started
+                self._free.release()
+                raise
         else:
             self.shutdown_request(request)
 
@@ -100,8 +104,8 @@ class _Server(ThreadingMixIn, HTTPServer):
         """Serve a connection in its thread."""
         limit = threading.Timer(_ONE_TAKES, _hang_up, [request])
         limit.daemon = True
-        limit.start()
         try:
+            limit.start()
             super().process_request_thread(request, client_address)
         finally:
             limit.cancel()

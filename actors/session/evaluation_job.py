@@ -136,7 +136,7 @@ class EvaluationJob(Job):
         )
         self.evaluation, self.image = evaluation, image
         reply = self._remember and msgspec.structs.replace(
-            self._remember, outcome={"evaluation": number}
+            self._remember, outcome={"evaluation": number, "request": evaluation.request}
         )
         step = remembering(evaluation_begun(state, evaluation, reply), reply)
         started = place.events.stored(

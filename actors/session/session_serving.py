@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from actors.address import Ref
@@ -157,7 +159,7 @@ def _is_repeat(session: OpenSession, message: ClientRequest) -> bool:
     answer: Outcome
     match message.request:
         case Evaluate():
-            return _repeated_evaluation(session, message.key, outcome["evaluation"])
+            return _repeated_evaluation(session, message.key, outcome)
         case UpdateSessionState():
             answer = msgspec.structs.replace(
                 state_updated(state),
@@ -187,11 +189,17 @@ def _is_repeat(session: OpenSession, message: ClientRequest) -> bool:
     return True
 
 
-def _repeated_evaluation(session: OpenSession, key: Key, number: int) -> bool:
+def _repeated_evaluation(session: OpenSession, key: Key, outcome: dict[str, Any]) -> bool:
+    number = outcome["evaluation"]
     if session.workspace.join(number, key):
         return True
     evaluation = session.services.reader().evaluation(session.session_id, number)
-    if evaluation is None:
+    # A session that came back from a backup has used the number for other code since.
+    is_another = evaluation is not None and outcome.get("request", "") not in {
+        "",
+        evaluation.request,
+    }
+    if evaluation is None or is_another:
         session.answer(key, forgotten(number))
         return True
     if evaluation.error_code is not None and BY_CODE[evaluation.error_code].retryable:

@@ -1,9 +1,15 @@
 """A request with a unique id is done once, however often it is sent."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from protocol.ids import SessionId
+from storage.document import Change
+from storage.sqlite_store import SqliteStore
+from storage.store import Commit
 from tests.support.backend import RunningBackend, running_backend
 from tests.support.images import FakeImage, fake_image
 from tests.support.wire import Message, Wire, fresh_client, unique_id
@@ -256,3 +262,30 @@ def without_state(reply: Message) -> Message:
     """A reply without what a retry tells as it is now."""
     now = {"status", "is_active", "is_expired", "time_until_expiry"}
     return {name: value for name, value in reply.items() if name not in now}
+
+
+def test_a_retry_does_not_get_the_outcome_of_other_code_with_the_same_number(
+    tmp_path: Path,
+) -> None:
+    with (
+        fake_image() as image,
+        running_backend(tmp_path, images={"fake": image.endpoint}) as backend,
+    ):
+        backend.wait_for_image("fake")
+        name = unique_id()
+        with backend.client() as client:
+            session = client.new_session()
+            client.do_as(name, "evaluate", session_id=session, code="first")
+        backend.stop()
+        # As after a recovery from a backup: the number was used for other code since.
+        with SqliteStore(next(tmp_path.glob("*.db"))) as store, store.transaction() as writing:
+            opened = writing.open_session(SessionId(session))
+            evaluation = store.evaluation(SessionId(session), 1)
+            assert evaluation is not None
+            other = msgspec.structs.replace(evaluation, request="another", result="other")
+            change = Change(head=opened.head, evaluation=other)
+            writing.apply(Commit(SessionId(session), opened.fence, opened.number + 1, change))
+        backend.start()
+        with backend.client() as client:
+            failure = client.fail_as(name, "evaluate", session_id=session, code="first")
+            assert failure.code == "outcome_unknown"
