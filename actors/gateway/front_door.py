@@ -30,7 +30,8 @@ to count what a client has been sent since it was last heard of would cut off th
 _UNTAKEN: Final = 32
 """Messages of one client that libzmq takes ahead of the Gateway; the next ones wait in the network.
 
-Each may have up to `SOCKET_BYTES` before it is refused, which is what bounds this.
+A frame may have up to `SOCKET_BYTES` before it is refused. libzmq has no bound for the frames of a
+message that does not end: a limit of memory around the process is the one against that.
 """
 
 
