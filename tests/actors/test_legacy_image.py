@@ -67,13 +67,14 @@ def test_a_legacy_image_gets_one_request_at_a_time_and_each_gets_its_own_answer(
 ) -> None:
     image.holding = {"evaluate"}
     sessions = [dealer.new_session() for _ in range(4)]
-    sent = [dealer.send("evaluate", session_id=name, code=name) for name in sessions]
-    for number, (request, session) in enumerate(zip(sent, sessions, strict=True)):
+    sent = {name: dealer.send("evaluate", session_id=name, code=name) for name in sessions}
+    for number in range(len(sessions)):  # sessions do not wait for one another
         evaluation = image.wait_for("evaluate", number + 1)
         assert len(image.asked_for("evaluate")) == number + 1
-        assert evaluation.parameters["code"] == session
+        session = str(evaluation.parameters["code"])
         image.reply(evaluation, evaluated(session))
-        assert dealer.result(request)["result"] == session
+        assert dealer.result(sent.pop(session))["result"] == session
+    assert sent == {}
 
 
 def test_an_error_in_the_old_form_is_an_error(dealer: Wire, image: FakeImage) -> None:
