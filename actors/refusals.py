@@ -9,10 +9,11 @@ from protocol.errors import (
     SessionDamaged,
     SessionNotFound,
     StorageUnavailable,
+    StuiError,
     excerpt,
 )
 from protocol.ids import ClientId, SessionId
-from storage.store import StoreError
+from storage.store import Damaged, StoreError
 
 
 def no_session(session_id: SessionId) -> SessionNotFound:
@@ -47,6 +48,17 @@ def forgotten(number: int) -> OutcomeUnknown:
         "newest ones. It is not run again.",
         evaluation=number,
     )
+
+
+def as_error(session_id: SessionId, problem: StuiError | StoreError) -> StuiError:
+    """What a client is told of a failure while something was read or done for a session."""
+    match problem:
+        case StuiError():
+            return problem
+        case Damaged():
+            return damaged(session_id, problem)
+        case _:
+            return unreadable(problem)
 
 
 def unreadable(problem: StoreError) -> StorageUnavailable:

@@ -12,15 +12,16 @@ from typing import Any
 import msgspec
 
 from actors.messages import Key
+from actors.refusals import unreadable
 from actors.session.context_views import cleared_reply, loaded_reply, saved_reply
 from actors.session.restoration import Restoration
 from actors.session.restore_reports import present_report
 from actors.session.saved_first import SavedFirst
 from actors.session.session_autosave import Autosave
 from actors.session.session_contexts import context_loaded, context_number, parts_cleared
-from actors.session.session_state import SessionState, joined, telling
+from actors.session.session_state import SessionState, joined
 from actors.session.workspace_job import Workplace
-from protocol.errors import ContextDamaged, ContextNotFound, StorageUnavailable
+from protocol.errors import ContextDamaged, ContextNotFound
 from protocol.ids import ObjectId
 from protocol.requests import SCOPES, ClearContext, LoadContext, SaveContext
 from storage.document import Context, RememberedReply
@@ -47,13 +48,13 @@ class SaveContextJob(SavedFirst):
         """Store the context, then answer."""
         step = self.kept("saved", self._label)
         number = step.after.head.contexts
-        told = self.place.events.stored(
+        step = self.place.events.recorded(
             "session.context_saved",
+            step,
             context_id=str(number),
             label=self._label,
             evaluation=step.after.head.history_position,
         )
-        step = telling(step, [told], self.place.events.keep())
         self.commit(
             step, {"context": number, "label": self._label, "notes": self.notes}, self._done
         )
@@ -86,7 +87,7 @@ class LoadContextJob(SavedFirst):
         try:
             self._context = self._chosen()
         except StoreError as problem:
-            raise StorageUnavailable(f"The store cannot be read now: {problem}.") from None
+            raise unreadable(problem) from None
         super().begin()
 
     def go_on(self) -> None:
@@ -96,7 +97,7 @@ class LoadContextJob(SavedFirst):
         kept = self.kept("before_load", f"before loading {self._name}")
         self._saved_as = kept.after.head.contexts
         loaded = context_loaded(kept.after, self._context, self.now())
-        step = self.changed(joined(kept, loaded), context_id=self._name)
+        step = self.place.changed(joined(kept, loaded), context_id=self._name)
         outcome = {
             "context_id": self._name,
             "saved_as": self._saved_as,
@@ -178,7 +179,7 @@ class ClearContextJob(SavedFirst):
         before = kept.after
         cleared = parts_cleared(before, self._scope, self.now())
         self._cleared = _counts(before, cleared.after, self._scope)
-        step = self.changed(joined(kept, cleared), cleared=self._scope)
+        step = self.place.changed(joined(kept, cleared), cleared=self._scope)
         outcome = {"cleared": self._cleared, "saved_as": self._saved_as, "notes": self.notes}
         released = list(before.knowledge.objects)
         self.commit(step, outcome, lambda _: self._stored(released))

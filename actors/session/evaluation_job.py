@@ -8,13 +8,12 @@ answer may be lost, the image is asked for the result.
 from __future__ import annotations
 
 import secrets
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import msgspec
 
 from actors.images.image_table import ImageEntry
 from actors.messages import ImageCall, Key
-from actors.session.commit_log import remembering
 from actors.session.restore_reports import inspector_entries
 from actors.session.session_autosave import Autosave
 from actors.session.session_calls import connected, disconnected
@@ -26,7 +25,6 @@ from actors.session.session_state import (
     finished,
     forgetting,
     joined,
-    telling,
 )
 from actors.session.session_views import evaluation_outcome
 from actors.session.spoken_output import SpokenOutput
@@ -76,8 +74,6 @@ def image_for(job: Job, request: Evaluate | Inspect) -> ImageEntry:
 
 class EvaluationJob(Job):
     """One evaluation. `number` is its place in the history, once it has begun."""
-
-    needs_workspace: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -138,16 +134,16 @@ class EvaluationJob(Job):
         reply = self._remember and msgspec.structs.replace(
             self._remember, outcome={"evaluation": number, "request": evaluation.request}
         )
-        step = remembering(evaluation_begun(state, evaluation, reply), reply)
-        started = place.events.stored(
+        step = place.events.recorded(
             "evaluation.started",
+            evaluation_begun(state, evaluation, reply),
             evaluation=number,
             code=evaluation.code,
             mode=evaluation.mode,
             tool_id=evaluation.tool_id,
         )
         place.log.commit(
-            telling(step, [started], place.events.keep()),
+            step,
             lambda _: self._send(evaluation, image),
             self.end,
         )
@@ -295,20 +291,18 @@ class EvaluationJob(Job):
         if snapshot is not None:
             step = joined(step, snapshot_taken(step.after, snapshot, now))
         step = with_room(step, place, self.image)
-        told = [
-            place.events.stored(
-                "evaluation.finished",
-                evaluation=stored.number,
-                state=stored.state,
-                result=stored.result,
-                result_type=stored.result_type,
-                error_code=stored.error_code,
-                revision=stored.revision,
-                context_saved=stored.context_saved,
-            )
-        ]
+        step = place.events.recorded(
+            "evaluation.finished",
+            step,
+            evaluation=stored.number,
+            state=stored.state,
+            result=stored.result,
+            result_type=stored.result_type,
+            error_code=stored.error_code,
+            revision=stored.revision,
+            context_saved=stored.context_saved,
+        )
         hit("evaluation.store.before")
-        step = telling(step, told, place.events.keep())
         step = forgetting(step, stored, place.services.settings.current.history_kept)
         commit = place.log.commit if snapshot is None else self._autosave.commit_with
         commit(step, lambda _: self._stored(stored), self._keep)

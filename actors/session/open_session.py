@@ -10,19 +10,19 @@ import msgspec
 
 from actors.aside import Aside
 from actors.messages import ClientRequest, Key, Outcome
-from actors.refusals import damaged
+from actors.refusals import as_error
 from actors.session.commit_log import remembering
 from actors.session.session_leases import Leases
 from actors.session.session_repeats import RepeatedRequests
-from actors.session.session_state import SessionState, Step, changed_head, telling
+from actors.session.session_state import SessionState, Step, changed_head
 from actors.session.session_views import session_info
 from actors.session.session_workspace import SessionWorkspace
 from actors.session.workspace_job import Job, Workplace
-from protocol.errors import StorageUnavailable, StuiError
+from protocol.errors import StuiError
 from protocol.ids import SessionId
 from protocol.replies import SessionInfo, StateUpdated, timestamp
 from storage.document import SessionHead
-from storage.store import Damaged, StoreError
+from storage.store import StoreError
 
 Value = TypeVar("Value")
 
@@ -57,11 +57,6 @@ class OpenSession:
         """Answer one request."""
         self.place.answer([key], outcome)
 
-    def own_info(self) -> SessionInfo:
-        """The session at a glance, whatever has become of its image."""
-        head = self.seen_now(self.log.durable.head)
-        return session_info(head, self.clocks.running_time(), attached=self.leases.any)
-
     def answer_aside(self, key: Key, read: Callable[[], Outcome]) -> None:
         """Answer with what takes long to read, without holding up other sessions."""
         self.reading += 1
@@ -72,14 +67,19 @@ class OpenSession:
 
         self._aside.do(lambda: read_or_error(self.session_id, read), told)
 
+    def own_info(self, *, orphaned: bool = False) -> SessionInfo:
+        """The session at a glance, whatever has become of its image."""
+        head = self.seen_now(self.log.durable.head)
+        now = self.clocks.running_time()
+        return session_info(head, now, attached=self.leases.any, orphaned=orphaned)
+
     def info(self) -> SessionInfo:
         """The session at a glance."""
-        now = self.clocks.running_time()
-        head = self.seen_now(self.log.durable.head)
+        image_id = self.log.durable.head.image_id
+        now, images = self.clocks.running_time(), self.services.image_table.current
         grace = self.services.settings.current.orphan_grace
-        images = self.services.image_table.current
-        orphaned = head.image_id is not None and images.is_orphaning(head.image_id, now, grace)
-        return session_info(head, now, attached=self.leases.any, orphaned=orphaned)
+        orphaned = image_id is not None and images.is_orphaning(image_id, now, grace)
+        return self.own_info(orphaned=orphaned)
 
     def in_use(self) -> SessionState:
         """The latest state, used now."""
@@ -101,11 +101,6 @@ class OpenSession:
         """The latest state with another head."""
         state = self.in_use()
         return changed_head(state, msgspec.structs.replace(state.head, **changes))
-
-    def told(self, step: Step, **about: Any) -> Step:
-        """The step, with the event that tells of it."""
-        told = self.events.stored("session.changed", revision=step.after.head.revision, **about)
-        return telling(step, [told], self.events.keep())
 
     def change(self, message: ClientRequest, step: Step, reply: Reply) -> None:
         """Make a step durable, then answer."""
@@ -148,9 +143,5 @@ def read_or_error(session_id: SessionId, read: Callable[[], Value]) -> Value | S
     """What is read, or why it cannot be read now. Any thread."""
     try:
         return read()
-    except Damaged as damage:
-        return damaged(session_id, damage)
-    except StuiError as error:
-        return error
-    except StoreError as problem:
-        return StorageUnavailable(f"The store cannot be read now: {problem}.")
+    except (StuiError, StoreError) as problem:
+        return as_error(session_id, problem)

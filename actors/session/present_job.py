@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 
@@ -16,8 +16,6 @@ log = structlog.get_logger(__name__)
 
 class PresentJob(Job):
     """Answers with what there is, once the workspace is in its image, if it can be."""
-
-    needs_workspace: ClassVar[bool] = True
 
     def __init__(self, place: Workplace, keys: list[Key], answer: Callable[[], Any]) -> None:
         super().__init__(place, keys)

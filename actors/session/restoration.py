@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from actors.images.image_table import ImageEntry
+from actors.refusals import unreadable
 from actors.session.restore_reports import evaluations_after, lost_report, restored_report
 from actors.session.session_calls import connected, disconnected
 from actors.session.session_contexts import Moment, context_saved, other_slot
@@ -22,11 +23,9 @@ from actors.session.session_state import (
     changed_parts,
     joined,
     of_epoch,
-    telling,
 )
 from actors.session.workspace_job import Workplace
 from protocol.errors import (
-    ImageError,
     ImageFailed,
     NotSupported,
     SnapshotDamaged,
@@ -86,7 +85,7 @@ class Restoration:
         try:
             self._context = self._next_context()
         except StoreError as problem:
-            self._over(ImageError(f"The snapshot cannot be read now: {problem}."))
+            self._over(unreadable(problem))
             return
         if self._context is not None:
             context = self._context
@@ -174,21 +173,18 @@ class Restoration:
             now = Moment(clocks.wall(), clocks.running_time())
             kept = context_saved(step.after, self._seen, "not_all_restored", "", now)
             step = joined(step, kept)
-        events = []
         if report is not None:
-            told = place.events.stored(
+            step = place.events.recorded(
                 "session.restored",
+                step,
                 image_id=self._image.image_id,
                 workspace=report.workspace,
                 epoch=self._image.epoch,
                 variables_lost=[v.name for v in report.variables if v.fate != "restored"][:100],
                 evaluations_lost=report.evaluations_lost[:100],
             )
-            events.append(told)
         hit("workspace.settle.before")
-        place.log.commit(
-            telling(step, events, place.events.keep()), lambda _: self._over(None), self._over
-        )
+        place.log.commit(step, lambda _: self._over(None), self._over)
         hit("workspace.settle.after")
 
 

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import msgspec
 
 from actors.messages import Key
+from actors.refusals import as_error
 from actors.session.commit_log import remembering
 from actors.session.session_autosave import Autosave
 from actors.session.session_contexts import Moment, Snapshot, context_saved, snapshot_taken
-from actors.session.session_state import SessionState, Step, telling
+from actors.session.session_state import SessionState, Step
 from actors.session.workspace_job import Job, Workplace
-from protocol.errors import StorageUnavailable, StuiError
+from protocol.errors import StuiError
 from protocol.replies import ContextKind
 from storage.context_choice import surplus
 from storage.document import Context, RememberedReply
@@ -83,10 +84,8 @@ class SavedFirst(Job):
             self.go_on()
         except Damaged:
             self._save_once_more()
-        except StuiError as error:
-            self.end(error)
-        except StoreError as problem:
-            self.end(StorageUnavailable(f"The store cannot be read now: {problem}."))
+        except (StuiError, StoreError) as problem:
+            self.end(as_error(self.place.session_id, problem))
 
     def _last_snapshot(self) -> Context | None:
         """The last snapshot; raises `Damaged`, once."""
@@ -140,10 +139,3 @@ class SavedFirst(Job):
             reply = msgspec.structs.replace(self._remember, outcome=outcome)
             step = remembering(step, reply)
         self.place.log.commit(step, done, self.end)
-
-    def changed(self, step: Step, **about: Any) -> Step:
-        """The step, with the event that tells of a change of the session."""
-        told = self.place.events.stored(
-            "session.changed", revision=step.after.head.revision, **about
-        )
-        return telling(step, [told], self.place.events.keep())

@@ -46,7 +46,7 @@ from actors.messages import (
     TrashSession,
     WantsRest,
 )
-from actors.refusals import damaged, unreadable
+from actors.refusals import as_error
 from actors.services import Services
 from actors.session.commit_log import CommitLog
 from actors.session.open_session import OpenSession, outcome_of
@@ -57,13 +57,11 @@ from actors.session.session_serving import serve
 from actors.session.session_state import SessionState
 from actors.session.session_switching import switch
 from actors.session.workspace_job import Alarm, Workplace
-from protocol.errors import (
-    StuiError,
-)
+from protocol.errors import StuiError
 from protocol.ids import SessionId
 from storage.document import Change, SessionHead
 from storage.failpoints import hit
-from storage.store import Damaged, StoreError
+from storage.store import StoreError
 
 _BUSY_LOOK: Final = 5.0
 _SHORTEST_LOOK: Final = 0.05
@@ -157,6 +155,8 @@ class Session(DispatchedActor):
     def handle(self, message: Any) -> None:
         """Do what a message says."""
         match message:
+            case ClientRequest() | TrashSession() | SwitchImage() if self._stash is not None:
+                self._stash.append(message)
             case ClientRequest():
                 self._serve(message)
             case Committed():
@@ -191,9 +191,9 @@ class Session(DispatchedActor):
                 name = "storage.degraded" if degraded else "storage.recovered"
                 self._events.tell(name, reason=reason)
             case TrashSession():
-                self._trash(message)
+                trash(self._session, message)
             case SwitchImage():
-                self._switch(message)
+                switch(self._session, message)
             case Restarted(name):
                 if name == self._services.writer.name and not self._is_calm():
                     self._log.open()
@@ -202,7 +202,7 @@ class Session(DispatchedActor):
             case SaveUnsaved(gathering, reply_to):
                 tried = SaveTried(gathering, self.actor_ref)
                 if self._stash is None:
-                    self._workspace.autosave.save_before_the_end(lambda: _tell(reply_to, tried))
+                    self._workspace.autosave.save_before_the_end(lambda: post(reply_to, tried))
                 else:
                     post(reply_to, tried)
             case Describe(gathering):
@@ -314,23 +314,10 @@ class Session(DispatchedActor):
     # --- requests
 
     def _serve(self, message: ClientRequest) -> None:
-        if self._stash is not None:
-            self._stash.append(message)
-            return
         try:
             serve(self._session, message, self.actor_ref)
-        except StuiError as error:
-            self._answer(message.key, error)
-        except Damaged as damage:
-            self._answer(message.key, damaged(self._session_id, damage))
-        except StoreError as problem:
-            self._answer(message.key, unreadable(problem))
-
-    def _trash(self, message: TrashSession) -> None:
-        if self._stash is not None:
-            self._stash.append(message)
-            return
-        trash(self._session, message)
+        except (StuiError, StoreError) as problem:
+            self._answer(message.key, as_error(self._session_id, problem))
 
     # --- images
 
@@ -348,12 +335,6 @@ class Session(DispatchedActor):
             reason=message.reason,
         )
 
-    def _switch(self, message: SwitchImage) -> None:
-        if self._stash is not None:
-            self._stash.append(message)
-            return
-        switch(self._session, message)
-
     def _describe(self, gathering: int) -> None:
         info = self._session.own_info() if self._stash is None else None
         self._services.sessions.tell(Described(gathering, self.actor_ref, info))
@@ -364,7 +345,3 @@ class Session(DispatchedActor):
     def _answer_all(self, keys: list[Key], outcome: Outcome) -> None:
         for key in keys:
             self._answer(key, outcome)
-
-
-def _tell(ref: Ref, message: object) -> None:
-    post(ref, message)

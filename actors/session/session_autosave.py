@@ -16,7 +16,7 @@ from actors.images.image_table import ImageEntry
 from actors.session.commit_log import Done, Failed
 from actors.session.session_calls import connected
 from actors.session.session_contexts import Moment, Snapshot, snapshot_taken
-from actors.session.session_state import SessionState, Step, telling
+from actors.session.session_state import SessionState, Step
 from actors.session.workspace_job import Alarm, Workplace
 from protocol.errors import ImageFailed, SnapshotTooLarge, StuiError
 from protocol.image_messages import SnapshotResult
@@ -49,7 +49,7 @@ class Autosave:
         self._taken: Taken | None = None
         self._again = _AGAIN_FIRST
         self._alarm_is_set = False
-        self._last_word: list[Callable[[], None]] = []
+        self._last_word: list[Callable[[], object]] = []
         self._wanted = False  # something has changed since the one that is under way
         self._too_large_at = 0  # the evaluation after which it was
         self._good = ""  # the digest of a stored snapshot that can be read
@@ -186,11 +186,10 @@ class Autosave:
         place = self._place
         state, clocks = place.log.latest, place.services.clocks
         step = snapshot_taken(state, snapshot, Moment(clocks.wall(), clocks.running_time()))
-        saved = place.events.stored(
-            "session.context_saved", context_id="auto", evaluation=snapshot.evaluation
+        step = place.events.recorded(
+            "session.context_saved", step, context_id="auto", evaluation=snapshot.evaluation
         )
         hit("snapshot.store.before")
-        step = telling(step, [saved], place.events.keep())
         self.commit_with(step, lambda _: self._is_over(), self._not_stored)
         hit("snapshot.store.after")
 
@@ -236,7 +235,7 @@ class Autosave:
         if self._tag is None and self.is_behind and self._idle():
             self._save_now()
 
-    def save_before_the_end(self, over: Callable[[], None]) -> None:
+    def save_before_the_end(self, over: Callable[[], object]) -> None:
         """Save what is in no snapshot, if that can be done now; OVER is called when it is tried."""
         if not self.is_behind or not self._idle():
             over()

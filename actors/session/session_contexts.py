@@ -16,16 +16,17 @@ from actors.session.session_state import (
     KNOWN_CHARACTERS,
     SessionState,
     Step,
+    changed_head,
     changed_parts,
     known_variables,
     of_epoch,
+    revised,
 )
 from protocol.ids import ImageId
 from protocol.image_messages import SnapshotResult
 from protocol.replies import ContextKind
 from protocol.requests import JsonText, Scope, SectionName
 from storage.document import (
-    Change,
     Context,
     ContextData,
     ContextHead,
@@ -100,33 +101,24 @@ def other_slot(slot: int) -> int:
 
 def snapshot_taken(state: SessionState, snapshot: Snapshot, at: Moment) -> Step:
     """The state with an automatic snapshot: a new one, or the last one confirmed."""
-    mark, result = state.head.snapshot, snapshot.result
-    if result.unchanged and mark is not None:
-        mark = msgspec.structs.replace(
-            mark,
-            evaluation=snapshot.evaluation,
-            epoch=snapshot.epoch,
-            image_id=snapshot.image_id,
-            taken_at=at.wall,
-        )
-        head = msgspec.structs.replace(state.head, snapshot=mark)
-        return Step(SessionState(head, state.sections, state.knowledge), Change(head=head))
-    slot = SLOTS[0] if mark is None else other_slot(mark.slot)
+    last, result = state.head.snapshot, snapshot.result
+    is_last = result.unchanged and last is not None
     mark = SnapshotMark(
-        slot=slot,
+        slot=last.slot if is_last and last else _next_slot(last),
         evaluation=snapshot.evaluation,
         digest=result.digest,
         epoch=snapshot.epoch,
         image_id=snapshot.image_id,
         taken_at=at.wall,
     )
-    head = msgspec.structs.replace(state.head, snapshot=mark)
+    step = changed_head(state, msgspec.structs.replace(state.head, snapshot=mark))
+    if is_last:
+        return step
     context = Context(
-        head=_snapshot_head(state, slot, at, snapshot),
+        head=_snapshot_head(state, mark.slot, at, snapshot),
         data=ContextData(snapshot=result.data, objects=state.knowledge.objects),
     )
-    after = SessionState(head, state.sections, state.knowledge)
-    return Step(after, Change(head=head, contexts=[context]))
+    return _with_context(step, context)
 
 
 def context_saved(
@@ -155,16 +147,13 @@ def context_saved(
         # All that it holds counts: contexts are dropped by their size too.
         data_bytes=len(data.snapshot) + sum(len(bytes(text)) for text in sections.values()),
     )
-    head = msgspec.structs.replace(state.head, contexts=number)
-    change = Change(head=head, contexts=[Context(head=made, data=data)])
-    return Step(SessionState(head, state.sections, state.knowledge), change)
+    step = changed_head(state, msgspec.structs.replace(state.head, contexts=number))
+    return _with_context(step, Context(head=made, data=data))
 
 
 def context_loaded(state: SessionState, context: Context, at: Moment) -> Step:
     """The state as of a context. Its workspace becomes the last snapshot, in no image yet."""
-    mark = state.head.snapshot
-    slot = SLOTS[0] if mark is None else other_slot(mark.slot)
-    saved = context.head
+    slot, saved = _next_slot(state.head.snapshot), context.head
     changed: dict[StoredSection, JsonText] = {
         name: JsonText(bytes(context.data.sections.get(name, msgspec.Raw(b"{}"))))
         for name in KEPT_SECTIONS
@@ -172,12 +161,8 @@ def context_loaded(state: SessionState, context: Context, at: Moment) -> Step:
     }
     if saved.number <= 0:  # automatic ones have no sections: those stay as they are
         changed = {}
-    revision = state.head.revision + 1
     head = msgspec.structs.replace(
-        state.head,
-        revision=revision,
-        last_modified=at.wall,
-        section_revisions={**state.head.section_revisions, **dict.fromkeys(changed, revision)},
+        revised(state.head, at.wall, changed),
         history_position=saved.evaluation,
         history_cleared=saved.history_cleared,
         snapshot=_mark(saved, slot, state.head.evaluations, at),
@@ -201,7 +186,7 @@ def context_loaded(state: SessionState, context: Context, at: Moment) -> Step:
         ),
         data=ContextData(snapshot=context.data.snapshot, objects=context.data.objects),
     )
-    return Step(step.after, msgspec.structs.replace(step.change, contexts=[copy]))
+    return _with_context(step, copy)
 
 
 def parts_cleared(state: SessionState, scope: Collection[Scope], at: Moment) -> Step:
@@ -211,23 +196,16 @@ def parts_cleared(state: SessionState, scope: Collection[Scope], at: Moment) -> 
     """
     head, knowledge = state.head, state.knowledge
     changed: dict[StoredSection, JsonText] = {}
-    revision = head.revision + 1
     if "inspector" in scope and "inspector_state" in state.sections:
         changed["inspector_state"] = JsonText(b"{}")
     if "history" in scope:
         head = msgspec.structs.replace(head, history_cleared=head.evaluations)
     if "variables" in scope:
         head = msgspec.structs.replace(head, snapshot=None)
-        knowledge = msgspec.structs.replace(_elsewhere(knowledge, []), objects={})
+        knowledge = _nothing_left(knowledge)
     elif "objects" in scope:
         knowledge = msgspec.structs.replace(knowledge, objects={})
-    head = msgspec.structs.replace(
-        head,
-        revision=revision,
-        last_modified=at.wall,
-        section_revisions={**head.section_revisions, **dict.fromkeys(changed, revision)},
-    )
-    return changed_parts(state, head, changed, knowledge)
+    return changed_parts(state, revised(head, at.wall, changed), changed, knowledge)
 
 
 def moved_to_image(state: SessionState, image_id: ImageId, at: Moment, *, carry: bool) -> Step:
@@ -236,17 +214,12 @@ def moved_to_image(state: SessionState, image_id: ImageId, at: Moment, *, carry:
     Without CARRY nothing is to be brought there.
     """
     head = msgspec.structs.replace(
-        state.head,
+        revised(state.head, at.wall),
         image_id=image_id,
-        revision=state.head.revision + 1,
-        last_modified=at.wall,
         snapshot=state.head.snapshot if carry else None,
     )
-    knowledge = state.knowledge
-    if carry:
-        knowledge = _elsewhere(knowledge, knowledge.variables)
-    else:
-        knowledge = msgspec.structs.replace(_elsewhere(knowledge, []), objects={})
+    known = state.knowledge
+    knowledge = _elsewhere(known, known.variables) if carry else _nothing_left(known)
     return changed_parts(state, head, {}, knowledge)
 
 
@@ -261,6 +234,20 @@ def _elsewhere(knowledge: Knowledge, variables: list[str]) -> Knowledge:
     return msgspec.structs.replace(
         of_epoch(knowledge, ""), variables=known_variables(variables), report=None
     )
+
+
+def _nothing_left(knowledge: Knowledge) -> Knowledge:
+    """What is known of a workspace that was emptied."""
+    return msgspec.structs.replace(_elsewhere(knowledge, []), objects={})
+
+
+def _next_slot(last: SnapshotMark | None) -> int:
+    """Where the next automatic snapshot goes."""
+    return SLOTS[0] if last is None else other_slot(last.slot)
+
+
+def _with_context(step: Step, context: Context) -> Step:
+    return Step(step.after, msgspec.structs.replace(step.change, contexts=[context]))
 
 
 def _mark(saved: ContextHead, slot: int, evaluations: int, at: Moment) -> SnapshotMark | None:

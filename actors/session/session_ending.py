@@ -7,7 +7,7 @@ from actors.messages import ClientRequest, Removed, Trashed, TrashSession, Wants
 from actors.refusals import no_session
 from actors.session.leave_job import LeaveJob
 from actors.session.open_session import OpenSession
-from actors.session.session_state import SessionState, Step, telling
+from actors.session.session_state import SessionState, Step
 from actors.session.workspace_job import close_workspace
 from protocol.errors import InvalidParameter, StuiError
 from protocol.replies import SessionClosed, SessionDeleted
@@ -67,8 +67,7 @@ def delete(session: OpenSession, message: ClientRequest, ref: Ref) -> None:
 def _ending(session: OpenSession, state: Ended, reason: str) -> Step:
     now = session.clocks.running_time()
     step = session.head_changed(state=state, ended_at=now, ended_reason=reason)
-    told = session.events.stored("session.closed", state=state, reason=reason)
-    return telling(step, [told], session.events.keep())
+    return session.events.recorded("session.closed", step, state=state, reason=reason)
 
 
 def _leave(session: OpenSession) -> None:

@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from actors.messages import Connection, Publish, SubscribedTo
 from actors.services import Services
+from actors.session.session_state import Step, telling
 from protocol.events import EVENTS_LOST, Event
 from protocol.ids import ImageId, SessionId
 from protocol.limits import EVENTS_KEPT
@@ -89,6 +90,12 @@ class SessionEvents:
         self._queue.append(_Queued(self._sent_form(event), durable=False))
         self._stored += 1
         return event
+
+    def recorded(
+        self, name: str, step: Step, /, image_id: ImageId | None = None, **data: Any
+    ) -> Step:
+        """The step, with an event that tells of it and is stored with it."""
+        return telling(step, [self.stored(name, image_id, **data)], self.keep())
 
     def keep(self) -> int | None:
         """How many stored events are to stay, now and then; None for all of them."""

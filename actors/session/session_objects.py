@@ -6,7 +6,7 @@ from typing import Final
 
 from actors.images.image_table import ImageEntry
 from actors.session.session_calls import connected
-from actors.session.session_state import Step, surplus_objects, telling, without_objects
+from actors.session.session_state import Step, surplus_objects, without_objects
 from actors.session.workspace_job import Workplace
 
 _RELEASE: Final = "release_objects"
@@ -23,10 +23,10 @@ def with_room(step: Step, place: Workplace, image: ImageEntry | None) -> Step:
         return step
     if image is not None and connected(image) and _RELEASE in image.capabilities:
         place.calls.ask(image, _RELEASE, {"object_ids": released}, lambda _: None)
-    event = place.events.stored(
+    return place.events.recorded(
         "session.objects_released",
+        without_objects(step, released),
         object_ids=released[:100],
         count=len(released),
         reason="the limit of objects per session",
     )
-    return telling(without_objects(step, released), [event], step.change.keep_events)

@@ -95,10 +95,10 @@ def serve(session: OpenSession, message: ClientRequest, ref: Ref) -> None:
             session.services.gateway.tell(session.events.subscribed(key, request, store))
         case UpdateSessionState():
             step = updated(session.in_use(), request, session.clocks.wall())
-            step = session.told(step, sections=list(request.sections()))
+            step = session.place.changed(step, sections=list(request.sections()))
             session.change(message, step, state_updated)
         case RenameSession(name=name):
-            step = session.told(session.head_changed(name=name), name=name)
+            step = session.place.changed(session.head_changed(name=name), name=name)
             session.change(message, step, lambda _: session.info())
         case CloseSession():
             close(session, message)

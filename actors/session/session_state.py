@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -82,14 +82,18 @@ def updated(state: SessionState, request: UpdateSessionState, now: float) -> Ste
         name: _merged(state.section(name), text) if merge else text
         for name, text in request.sections().items()
     }
-    revision = state.head.revision + 1
-    head = msgspec.structs.replace(
-        state.head,
+    return changed_parts(state, revised(state.head, now, given), given, state.knowledge)
+
+
+def revised(head: SessionHead, now: float, changed: Iterable[StoredSection] = ()) -> SessionHead:
+    """The head one revision later, in which these sections have changed."""
+    revision = head.revision + 1
+    return msgspec.structs.replace(
+        head,
         revision=revision,
         last_modified=now,
-        section_revisions={**state.head.section_revisions, **dict.fromkeys(given, revision)},
+        section_revisions={**head.section_revisions, **dict.fromkeys(changed, revision)},
     )
-    return changed_parts(state, head, given, state.knowledge)
 
 
 def changed_head(state: SessionState, head: SessionHead) -> Step:
@@ -113,11 +117,8 @@ def evaluation_ended(
     state: SessionState, evaluation: Evaluation, now: float, variables: list[str] | None
 ) -> Step:
     """The outcome of an evaluation recorded, with what it taught about the workspace."""
-    revision = state.head.revision + 1
-    head = msgspec.structs.replace(
-        state.head, revision=revision, last_modified=now, history_position=evaluation.number
-    )
-    evaluation = msgspec.structs.replace(evaluation, revision=revision)
+    head = msgspec.structs.replace(revised(state.head, now), history_position=evaluation.number)
+    evaluation = msgspec.structs.replace(evaluation, revision=head.revision)
     knowledge = of_epoch(state.knowledge, evaluation.epoch)
     if variables is not None:
         knowledge = msgspec.structs.replace(knowledge, variables=known_variables(variables))

@@ -6,10 +6,11 @@ import msgspec
 
 from actors.address import post
 from actors.messages import Switched, SwitchImage
+from actors.refusals import as_error
 from actors.session.open_session import OpenSession
 from actors.session.restore_reports import present_report
 from actors.session.switch_job import SwitchJob
-from protocol.errors import StorageUnavailable, StuiError
+from protocol.errors import StuiError
 from protocol.replies import RestoreReport
 from storage.store import StoreError
 
@@ -25,11 +26,8 @@ def switch(session: OpenSession, message: SwitchImage) -> None:
             session.workspace.add(job)
         else:
             _answer(session, message, None, None)
-    except StuiError as error:
-        _answer(session, message, None, error)
-    except StoreError as problem:
-        unread = StorageUnavailable(f"The store cannot be read now: {problem}.")
-        _answer(session, message, None, unread)
+    except (StuiError, StoreError) as problem:
+        _answer(session, message, None, as_error(session.session_id, problem))
 
 
 def _is_meant(session: OpenSession, message: SwitchImage) -> bool:

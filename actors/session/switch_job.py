@@ -15,7 +15,7 @@ from actors.session.saved_first import SavedFirst
 from actors.session.session_autosave import SNAPSHOT, Autosave
 from actors.session.session_calls import connected, disconnected
 from actors.session.session_contexts import Snapshot, moved_to_image, snapshot_taken
-from actors.session.session_state import joined, telling
+from actors.session.session_state import joined
 from actors.session.workspace_job import Workplace, close_workspace
 from protocol.errors import StuiError
 from protocol.image_messages import SnapshotResult
@@ -100,13 +100,13 @@ class SwitchJob(SavedFirst):
             step = joined(step, snapshot_taken(step.after, portable, now))
         carry = self._message.preserve_context
         step = joined(step, moved_to_image(step.after, to.image_id, now, carry=carry))
-        told = place.events.stored(
+        step = place.events.recorded(
             "session.switched",
+            step,
             image_id=to.image_id,
             image=to.name,
             revision=step.after.head.revision,
         )
-        step = telling(step, [told], place.events.keep())
         self.commit(step, {"image_id": to.image_id}, lambda _: self._moved(left))
 
     def _moved(self, left: ImageEntry | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from actors.address import Ref, post
 from actors.images.image_table import ImageEntry
@@ -18,6 +18,7 @@ from actors.services import Services
 from actors.session.commit_log import CommitLog
 from actors.session.session_calls import SessionCalls
 from actors.session.session_events import SessionEvents
+from actors.session.session_state import Step
 from actors.session.workspace_names import new_tag
 from protocol.errors import ImageUnknown, StuiError
 from protocol.ids import ImageId, SessionId
@@ -52,6 +53,11 @@ class Workplace:
             return self.services.image_table.current.find(image_id)
         except ImageUnknown:
             return None
+
+    def changed(self, step: Step, **about: Any) -> Step:
+        """The step, with the event that tells clients of a change of the session."""
+        revision = step.after.head.revision
+        return self.events.recorded("session.changed", step, revision=revision, **about)
 
     def later(self, seconds: float, alarm: Alarm) -> None:
         """Have the session told an alarm."""

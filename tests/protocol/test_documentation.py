@@ -209,11 +209,11 @@ def told_by(call: ast.Call) -> Iterator[tuple[str, bool, set[str | None]]]:
     """The event that a call tells, if it does; None among its data is a `**`."""
     match call:
         case ast.Call(
-            func=ast.Attribute(attr=("stored" | "tell" | "passing") as method),
+            func=ast.Attribute(attr=("stored" | "recorded" | "tell" | "passing") as method),
             args=[ast.Constant(value=str(name)), *_],
         ) if NAME_OF_EVENT.fullmatch(name):
             data = {keyword.arg for keyword in call.keywords}
-            yield name, method == "stored", data - {"image_id"}
+            yield name, method in {"stored", "recorded"}, data - {"image_id"}
 
 
 def described_events() -> dict[str, tuple[str, bool]]:
