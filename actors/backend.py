@@ -168,6 +168,7 @@ class Backend:
         """Finish what is under way, flush, release everything, within about 5 seconds."""
         self._condition.draining = True
         if self._ending is not Ending.HUNG:
+            self._door.draining = True
             if self._services.gateway.tell(Drain()):
                 self._door.drained.wait(_DRAIN_WITHIN)
             saved = threading.Event()

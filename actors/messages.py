@@ -508,7 +508,6 @@ class ImageAnswer:
 
     tag: Key | str
     outcome: Any
-    epoch: str
 
 
 # --- sessions without an actor

@@ -52,6 +52,8 @@ class FrontDoor:
     """What a Gateway that died had taken from the sockets and not looked at."""
     endpoints: list[str] = field(default_factory=list)
     ready: threading.Event = field(default_factory=threading.Event)
+    draining: bool = False
+    """Nothing more is taken in, also not by a successor; the one who drains sets it."""
     drained: threading.Event = field(default_factory=threading.Event)
 
     def open(self, endpoints: tuple[str, ...]) -> None:

@@ -63,11 +63,10 @@ class LargeBodies:
         entry.owner = "gateway"
         return True
 
-    def again(self) -> list[Pending]:
+    def again(self) -> list[Key]:
         """Give a new Transcoder what the last one had, once; nothing of it was done yet.
 
-        Those that it had for the second time, or to encode, are returned: they are not under way
-        any more.
+        Those that it had for the second time, or to encode, are returned: nobody has them any more.
         """
         lost, self._at_work = list(self._at_work.items()), {}
         given_up = []
@@ -76,8 +75,7 @@ class LargeBodies:
                 self._give(replace(given, again=True))
                 continue
             self._left(given)
-            if entry := self._pending.take(key):
-                given_up.append(entry)
+            given_up.append(key)
         self._give_next()
         return given_up
 

@@ -36,8 +36,7 @@ class UnreadReplies:
     def __init__(self) -> None:
         self._waiting: dict[Connection, _Waiting] = {}
         self._deaf: dict[Connection, None] = {}
-        self.total = 0
-        """Bytes of all connections, some of which may have been taken since."""
+        self._total = 0  # some of which may have been taken since
 
     def check(self, connection: Connection, most: int, most_in_all: int) -> None:
         """Raise `Overloaded` where a connection does not read what it has asked for.
@@ -65,10 +64,16 @@ class UnreadReplies:
         while waiting.sizes and waiting.sizes[0][0].done:
             _, size = waiting.sizes.popleft()
             waiting.total -= size
-            self.total -= size
+            self._total -= size
         if not waiting.sizes:
             del self._waiting[connection]
         return waiting.total
+
+    def in_all(self) -> int:
+        """Bytes that have not been taken."""
+        for connection in list(self._waiting):
+            self.of(connection)
+        return self._total
 
     def sent(self, connection: Connection, tracker: zmq.MessageTracker, size: int) -> None:
         """A reply was given to libzmq, which tells by TRACKER when it is taken."""
@@ -80,7 +85,7 @@ class UnreadReplies:
             waiting = self._waiting[connection] = _Waiting()
         waiting.sizes.append((tracker, size))
         waiting.total += size
-        self.total += size
+        self._total += size
 
     def is_full(self, connection: Connection) -> None:
         """A reply found the queue of a connection full."""
@@ -94,8 +99,8 @@ class UnreadReplies:
             self._deaf.pop(connection, None)
 
     def _check_room(self, mine: int, most: int, most_in_all: int) -> None:
-        if mine > most or self.total > most_in_all:
+        if mine > most or (self._total > most_in_all and self.in_all() > most_in_all):
             raise Overloaded(
-                f"{mine} bytes of replies are not read by this connection and {self.total} by all; "
+                f"This connection does not read {mine} bytes of replies, and all {self._total}: "
                 f"up to {most} and {most_in_all} are kept. Read them, and ask again."
             )

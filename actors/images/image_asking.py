@@ -65,7 +65,7 @@ class Asking:
             else:
                 self._accept(call)
         except StuiError as error:
-            self._line.tell(call, self._answer_to(call, error))
+            self._line.tell(call, ImageAnswer(call.tag, error))
             return False
         return True
 
@@ -278,8 +278,4 @@ class Asking:
         self._calls.remove(pending)
         self._transients.renew(pending.call.connection, self._line.now())
         self._tell_output(pending)
-        self._line.tell(pending.call, self._answer_to(pending.call, outcome))
-
-    def _answer_to(self, call: ImageCall, outcome: Any) -> ImageAnswer:
-        present = self._line.peer.epoch if self._line.peer else ""
-        return ImageAnswer(call.tag, outcome, call.parameters.get("epoch", present))
+        self._line.tell(pending.call, ImageAnswer(pending.call.tag, outcome))

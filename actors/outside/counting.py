@@ -19,7 +19,7 @@ class Counting:
         return 0.0
 
     def replied(self, command: str, outcome: str, since: float) -> None:
-        """A request was answered: its command, `ok` or an error code; the Gateway's thread."""
+        """A request has ended: `ok`, an error code or `dropped`; the Gateway's thread."""
 
     def reply_dropped(self) -> None:
         """A reply found nobody who takes it; the Gateway's thread."""

@@ -23,6 +23,8 @@ from protocol.errors import BY_CODE
 from protocol.replies import EvaluationState
 
 OK: Final = "ok"
+DROPPED: Final = "dropped"
+"""Stands for the outcome of a request whose reply nobody took."""
 UNKNOWN: Final = "unknown"
 """Stands for the command of a request that could not be read, and for an unknown outcome."""
 
@@ -60,7 +62,7 @@ class Metrics(Counting):
         """A request was answered."""
         cell = self.requests.get((command, outcome))
         if cell is None:
-            if outcome != OK and outcome not in BY_CODE:
+            if outcome not in {OK, DROPPED} and outcome not in BY_CODE:
                 outcome = UNKNOWN
             cell = self.requests.setdefault((command, outcome), Distribution(SECONDS))
         cell.add(time.perf_counter() - since)
