@@ -30,6 +30,7 @@ class Dialect:
     list_of_2000: str
     first_index: str
     list_of_long_text: str  # a list whose one element is a text of 5,000 characters
+    list_of_long_texts: str  # a list of 1,000 texts of 1,000 characters each
     unprintable: str  # an object of class Grumpy that raises an error when printed
     inspects_by_key: tuple[str, str, str]  # a dictionary, and a key and value as printed
     true: str  # as printed
@@ -80,6 +81,7 @@ class Account:
     list_of_2000="list(range(2000))",
     first_index="0",
     list_of_long_text="['b' * 5000]",
+    list_of_long_texts="['b' * 1000] * 1000",
     unprintable="""
 class Grumpy:
     def __repr__(self):
@@ -123,6 +125,8 @@ Account compile: 'withdraw: amount
     " s contents",
     list_of_2000="(1 to: 2000) asArray",
     first_index="1",
+    list_of_long_texts="| s | s := String new writeStream. 1000 timesRepeat: [s nextPutAll: 'b']."
+    " (1 to: 1000) collect: [ :i | s contents ]",
     list_of_long_text="| s | s := String new writeStream. 5000 timesRepeat: [s nextPutAll: 'b']."
     " {s contents}",
     unprintable="""Object subclass: #Grumpy slots: {} package: 'Bank'.

@@ -386,6 +386,17 @@ class TestRequests:
         assert client.do("get_result", request=first)["state"] == "unknown"
         assert client.do("get_result", request=others[0])["state"] == "finished"
 
+    def test_replies_are_forgotten_before_they_fill_the_memory(
+        self, client: ImageClient, dialect: Dialect, session: str
+    ) -> None:
+        names = [fresh_name("large") for _ in range(70)]
+        for name in names:
+            client.do("inspect", session=session, target=dialect.list_of_long_texts, request=name)
+        states = [client.do("get_result", request=name)["state"] for name in names]
+        forgotten = states.count("unknown")
+        assert states == ["unknown"] * forgotten + ["finished"] * (70 - forgotten)
+        assert 1 < forgotten < 20, "some 64 MiB are kept"
+
     def test_an_inspection_with_a_name_is_kept_too(self, client: ImageClient, session: str) -> None:
         name = fresh_name("kept")
         first = client.ask("inspect", session=session, target="1", request=name)

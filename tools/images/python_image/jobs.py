@@ -2,6 +2,9 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
 
 from protocol.codec import Encoding
 from tools.images.python_image.commands import Evaluate, Inspect, MemoryCommand, RestoreWorkspace
@@ -12,6 +15,7 @@ Outcome = dict[str, object] | Failure
 Reply = dict[str, object]  # on the wire but for its `id`, which is another for each asker
 
 KEPT_REPLIES = 1000
+KEPT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,21 @@ class Job:
         return self.command.request if isinstance(self.command, Evaluate | Inspect) else None
 
 
+class _Kept(NamedTuple):
+    reply: Reply
+    size: int
+
+
 class NamedRequests:
-    """What became of the requests that had a name: every open one and the last 1,000 ended."""
+    """What became of the requests that had a name: every open one and the last ended.
+
+    Those are up to 1,000 of up to 64 MiB of JSON together, and always the last one.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, Job] = {}
-        self._replies: OrderedDict[str, Reply] = OrderedDict()
+        self._replies: OrderedDict[str, _Kept] = OrderedDict()
+        self._size = 0
 
     def open_job(self, request: str) -> Job | None:
         """The job that waits or runs under this name."""
@@ -60,7 +73,8 @@ class NamedRequests:
 
     def reply(self, request: str) -> Reply | None:
         """The reply that ended it, as long as it is kept."""
-        return self._replies.get(request)
+        kept = self._replies.get(request)
+        return None if kept is None else kept.reply
 
     def opened(self, job: Job) -> None:
         """Note a job on its way."""
@@ -71,9 +85,12 @@ class NamedRequests:
         """Keep its reply."""
         if job.request is not None:
             del self._open[job.request]
-            self._replies[job.request] = reply
-            if len(self._replies) > KEPT_REPLIES:
-                self._replies.popitem(last=False)
+            kept = self._replies[job.request] = _Kept(reply, len(msgspec.json.encode(reply)))
+            self._size += kept.size
+            while len(self._replies) > KEPT_REPLIES or (
+                self._size > KEPT_BYTES and len(self._replies) > 1
+            ):
+                self._size -= self._replies.popitem(last=False)[1].size
 
     def refused(self, job: Job) -> None:
         """Forget a job of which nothing was done, so that it can be asked for again."""
