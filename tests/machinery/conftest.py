@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import pykka
@@ -10,7 +11,9 @@ import structlog
 from storage import failpoints
 from tests.machinery.leftovers import threads
 from tests.machinery.parent import Parent
+from tests.machinery.stage import Stage
 from tests.support.waiting import eventually
+from tests.support.wire import Wire
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +32,18 @@ def nothing_left_over() -> Iterator[None]:
 def parent() -> Parent:
     ref = Parent.start()
     return cast("Parent", ref._actor_weakref())
+
+
+@pytest.fixture
+def stage(tmp_path: Path, parent: Parent) -> Iterator[Stage]:
+    """A Gateway on a stage."""
+    staged = Stage(tmp_path, parent)
+    yield staged
+    staged.close()
+
+
+@pytest.fixture
+def wire(stage: Stage) -> Iterator[Wire]:
+    """A client of the Gateway on the stage."""
+    with Wire(stage.door.endpoints[0], dealer=True) as dealer:
+        yield dealer

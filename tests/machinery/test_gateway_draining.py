@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from actors.gateway.gateway import Drain
 from actors.messages import Answer, Restarted
 from protocol.replies import Trash
@@ -14,19 +9,6 @@ from tests.machinery.parent import Parent
 from tests.machinery.stage import Stage
 from tests.support.waiting import DEADLINE
 from tests.support.wire import Wire
-
-
-@pytest.fixture
-def stage(tmp_path: Path, parent: Parent) -> Iterator[Stage]:
-    staged = Stage(tmp_path, parent)
-    yield staged
-    staged.close()
-
-
-@pytest.fixture
-def wire(stage: Stage) -> Iterator[Wire]:
-    with Wire(stage.door.endpoints[0], dealer=True) as dealer:
-        yield dealer
 
 
 def drain(stage: Stage) -> None:

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from actors.messages import Answer
 from protocol.replies import Trash
-from tests.machinery.parent import Parent
 from tests.machinery.stage import SESSION, Stage
 from tests.support.wire import Message, Wire
-
-
-@pytest.fixture
-def stage(tmp_path: Path, parent: Parent) -> Iterator[Stage]:
-    staged = Stage(tmp_path, parent)
-    yield staged
-    staged.close()
-
-
-@pytest.fixture
-def wire(stage: Stage) -> Iterator[Wire]:
-    with Wire(stage.door.endpoints[0], dealer=True) as dealer:
-        yield dealer
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -25,19 +24,6 @@ from tests.machinery.parent import Parent
 from tests.machinery.stage import SESSION, Stage, event, hears_nothing, numbers
 from tests.support.waiting import eventually
 from tests.support.wire import Dialect, Wire
-
-
-@pytest.fixture
-def stage(tmp_path: Path, parent: Parent) -> Iterator[Stage]:
-    staged = Stage(tmp_path, parent)
-    yield staged
-    staged.close()
-
-
-@pytest.fixture
-def wire(stage: Stage) -> Iterator[Wire]:
-    with Wire(stage.door.endpoints[0], dealer=True) as dealer:
-        yield dealer
 
 
 @pytest.fixture
