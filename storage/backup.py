@@ -28,11 +28,12 @@ from storage.durable import make_directory
 from storage.failpoints import hit
 from storage.file_lock import take_lock
 from storage.progress import Progress, unnoticed
-from storage.recovery_sources import DatabaseSource
+from storage.recovery_sources import OwnDatabase
 from storage.shared_rows import SharedFrom, check_shared, readable_meta
-from storage.sqlite_connection import connect_read_only
+from storage.sqlite_connection import connect_read_only, is_of_the_disk
 from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS
 from storage.store import CannotOpen, Damaged, StoreError
+from storage.suspicion import suspect
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ def create_backup(
                 making.unlink(missing_ok=True)
                 raise
     except (sqlite3.Error, OSError, Damaged, CannotOpen) as error:
+        if isinstance(error, Damaged):
+            suspect(database, error)
         raise BackupFailed(f"No backup of {database} could be made: {error}") from error
 
 
@@ -94,7 +97,7 @@ def verify_backup(path: Path, progress: Progress = unnoticed) -> list[str]:
     """Read everything in a backup; what is wrong with its contents.
 
     Raises `Damaged` for one that must not be used at all, `CannotOpen` for one of a newer STUI, and
-    `OSError` where it cannot be read.
+    `OSError` or `sqlite3.Error` where it cannot be read.
     """
     with opened_backup(path, progress) as connection:
         problems = check_everything(connection, path.name, progress)
@@ -106,16 +109,20 @@ def check_everything(
 ) -> list[tuple[str, str]]:
     """Read all of a database: which sessions are damaged and why, and what else is, under "".
 
-    Raises `Damaged` where the database itself is.
+    Raises `Damaged` where the database itself is, and `sqlite3.Error` for the disk's errors.
     """
     try:
         problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.DatabaseError as error:
+        if is_of_the_disk(error):
+            raise
         raise Damaged(f"{name} is damaged: {error}.") from error
     if problems != [("ok",)]:
-        raise Damaged(f"{name} is damaged: {problems[0][0]}.")
-    source = DatabaseSource(connection, name)
+        raise Damaged(f"{name} is damaged: {' '.join(str(problems[0][0]).split())}")
+    source = OwnDatabase(connection, name)
     candidates = list(source.candidates())
+    if source.error is not None:
+        raise source.error
     found: list[tuple[str, str]] = []
     for done, candidate in enumerate(candidates, start=1):
         try:
@@ -155,7 +162,7 @@ def _copy(source: sqlite3.Connection, making: Path, progress: Progress) -> None:
 
 def _verified(making: Path, by: By, wall: float, progress: Progress) -> Manifest:
     with closing(connect_read_only(making, alone=True)) as connection:
-        problems = check_everything(connection, str(making), progress)
+        problems = check_everything(connection, "its copy", progress)
         for name, problem in problems:
             _log.error("The backup has damage that was there before: %s %s", name, problem)
         running_time = readable_meta(connection, RUNNING_TIME) or 0.0

@@ -72,9 +72,12 @@ class Backup:
         return self.path.name.removesuffix(ENDING)
 
     @property
-    def age(self) -> tuple[float, int, str]:
-        """Sorts backups of one data directory by what they hold, whatever the wall clock did."""
-        return self.manifest.running_time, self.manifest.transactions, self.name
+    def age(self) -> tuple[int, float, str]:
+        """Sorts backups of one data directory by what they hold, whatever the clocks did.
+
+        Transactions never go back, even where the running time was lost with a database.
+        """
+        return self.manifest.transactions, self.manifest.running_time, self.name
 
 
 def seal_backup(making: Path, path: Path, manifest: Manifest) -> Backup:
@@ -94,6 +97,8 @@ def seal_backup(making: Path, path: Path, manifest: Manifest) -> Backup:
 
 def read_backup(path: Path) -> Backup:
     """A backup's manifest. Raises `Damaged`, and `OSError` where it cannot be read."""
+    if path.exists() and not path.is_file():  # opening a pipe would wait for somebody
+        raise Damaged(f"{path} is no backup of STUI: it is no file.")
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         trailer = _LENGTH_BYTES + len(_MAGIC)
@@ -122,6 +127,14 @@ def checksum(path: Path, size: int, progress: Progress = unnoticed) -> str:
             left -= len(chunk)
             progress("bytes read", size - left, size)
     return digest.hexdigest()
+
+
+def is_as_made(backup: Backup) -> bool:
+    """Whether the checksum of a backup fits. All of it is read."""
+    try:
+        return checksum(backup.path, backup.manifest.size) == backup.manifest.checksum
+    except OSError:
+        return False
 
 
 @contextmanager

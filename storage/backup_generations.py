@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.backup import backups_in
-from storage.backup_file import Backup
+from storage.backup_file import Backup, is_as_made
 from storage.durable import sync_directory
 from storage.failpoints import hit
 
@@ -48,15 +48,18 @@ def dispensable(backups: Sequence[Backup], generations: Generations) -> list[Bac
     return [backup for backup in reversed(backups) if backup.path not in kept]
 
 
-def prune(directory: Path, generations: Generations) -> list[Backup]:
+def prune(directory: Path, generations: Generations, made: Backup | None = None) -> list[Backup]:
     """Remove the backups in DIRECTORY that no generation needs; which. Raises `OSError`.
 
-    Call it when a backup has just been made and verified. What is no backup is left alone.
+    MADE has just been made and verified; it stays, wherever it is among the others. While it has a
+    damaged session, the newest that has none, and is still as it was made, stays too. What is no
+    backup is left alone.
     """
     backups, unusable = backups_in(directory)
     for each in unusable:
         _log.warning("It cannot be used, and is left for a person to see: %s", each.problem)
-    removed = dispensable(backups, generations)
+    kept = {backup.path for backup in (made, _newest_good(backups, made)) if backup is not None}
+    removed = [each for each in dispensable(backups, generations) if each.path not in kept]
     for backup in removed:
         hit("backup.prune")
         backup.path.unlink(missing_ok=True)
@@ -64,3 +67,10 @@ def prune(directory: Path, generations: Generations) -> list[Backup]:
         sync_directory(directory)
         hit("backup.pruned")
     return removed
+
+
+def _newest_good(backups: Sequence[Backup], made: Backup | None) -> Backup | None:
+    """The newest of BACKUPS that every session can be taken from."""
+    if made is not None and not made.manifest.damaged:
+        return made
+    return next((each for each in backups if not each.manifest.damaged and is_as_made(each)), None)

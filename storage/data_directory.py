@@ -3,6 +3,7 @@
     stui.db, stui.db-wal, stui.db-shm, commits.mark    the database and its mark
     sessions/<client>/<session>.stui                   a file per session
     lock                                               held by the running backend; has its pid
+    stui.db-damaged                                    what damage was met in the database in use
     backups/ reports/ set-aside/                       see docs/backups.md
 
 The lock is the operating system's, so that it ends with the process, however that ends.
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from storage.data_paths import DataPaths
+from storage.disk_trouble import cannot_open
 from storage.durable import make_directory
 from storage.failpoints import hit
 from storage.file_lock import take_lock
@@ -36,10 +38,11 @@ class DataDirectory:
             make_directory(self.sessions)
             self._descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise CannotOpen(
+            message = (
                 f"The data directory {path} cannot be written: {error}. Let this user write there, "
                 "or name another directory."
-            ) from error
+            )
+            raise cannot_open(message, error) from error
         try:
             self._take()
         except BaseException:
@@ -81,7 +84,8 @@ class DataDirectory:
             os.write(self._descriptor, f"{os.getpid()}\n".encode())
             hit("lock.noted")
         except OSError as error:
-            raise CannotOpen(
+            message = (
                 f"The data directory {self.path} cannot be written: {error}. Make room, or name "
                 "another directory."
-            ) from error
+            )
+            raise cannot_open(message, error) from error

@@ -1,35 +1,42 @@
 """What is wrong with a database before it is used: everything in it is read once.
 
 Nothing is changed by looking; SQLite's log is left as it is. A start does not wait for long: of
-what is large only a part is read, and the rest when it is used, and by the next backup.
+what is large only a part is read, and the rest when it is used, and by every backup. Where damage
+was met then, all of it is read.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Final
 
 from storage.backup_file import ENDING as BACKUP
 from storage.commit_mark import read_mark
 from storage.data_paths import DataPaths
+from storage.disk_trouble import cannot_open
 from storage.migrations import APPLICATION, MIGRATIONS, check_file, is_database
 from storage.progress import Progress
-from storage.recovery_sources import DatabaseSource
+from storage.recovery_sources import OwnDatabase
 from storage.session_file import ENDING
-from storage.shared_rows import SharedFrom, check_shared, readable_meta
+from storage.shared_rows import SharedFrom, check_shared
 from storage.sqlite_connection import connect_read_only, is_of_the_disk
-from storage.sqlite_rows import SCHEMA, TRANSACTIONS, decoded_number
+from storage.sqlite_rows import SCHEMA, TRANSACTIONS, decoded_number, read_meta
 from storage.store import CannotOpen, Damaged
+from storage.suspicion import suspicion
 
 _log = logging.getLogger(__name__)
 
 _STRUCTURE_BYTES: Final = 2 * 1024**3
 """Of a larger database SQLite's own check takes too long."""
+
+_SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 
 _SESSIONS_SECONDS: Final = 10.0
 """Reading sessions ends after so long: some 70,000 of ordinary size."""
@@ -61,8 +68,8 @@ def diagnose(paths: DataPaths, backups: Path, progress: Progress) -> Diagnosis:
     """Examine the database at PATHS. BACKUPS is where its backups are.
 
     Raises `CannotOpen` for the database of a newer STUI or another program, or one that cannot be
-    read at all, `Damaged` for a file that is no database where nothing says that one of ours ever
-    was there.
+    read at all (`DiskTrouble` where that may pass), `Damaged` for a file that is no database where
+    nothing says that one of ours ever was there.
     """
     found = Diagnosis(mark=_mark(paths))
     has_backups = any(backups.glob(f"*{BACKUP}"))
@@ -71,10 +78,12 @@ def diagnose(paths: DataPaths, backups: Path, progress: Progress) -> Diagnosis:
         _examine(paths, found, progress, was_here=was_here)
     except (sqlite3.Error, Damaged) as error:
         if isinstance(error, sqlite3.Error) and is_of_the_disk(error):
-            raise CannotOpen(f"The database {paths.database} cannot be opened: {error}.") from error
+            message = f"The database {paths.database} cannot be opened: {error}."
+            raise cannot_open(message, error) from error
         found.unusable = f"The database {paths.database} is damaged: {error}."
     except OSError as error:
-        raise CannotOpen(f"The database {paths.database} cannot be read: {error}.") from error
+        message = f"The database {paths.database} cannot be read: {error}."
+        raise cannot_open(message, error) from error
     if found.unusable and not was_here:
         raise Damaged(found.unusable)
     return found
@@ -98,6 +107,8 @@ def _examine(paths: DataPaths, found: Diagnosis, progress: Progress, *, was_here
     if noted is not None and noted > version:
         raise Damaged(f"its header says version {version}, its rows {noted:.0f}")
     with closing(connect_read_only(database)) as connection:
+        if _lacks_schema(connection, version):
+            raise Damaged("its schema is not as it was written")
         _examine_rows(connection, database, found, progress)
 
 
@@ -108,11 +119,14 @@ def _examine_rows(
         if found.mark:  # something had been durable: this is not that database
             found.unusable = f"The database {database} is empty; {found.mark} had been durable."
         return
-    if database.stat().st_size <= _STRUCTURE_BYTES:
-        problems = connection.execute("PRAGMA quick_check(1)").fetchall()
+    suspected = suspicion(database)
+    if suspected or database.stat().st_size <= _STRUCTURE_BYTES:
+        # The long one compares indexes with what they lead to, too.
+        check = "integrity_check" if suspected else "quick_check"
+        problems = connection.execute(f"PRAGMA {check}(1)").fetchall()
         if problems != [("ok",)]:
             raise Damaged(str(problems[0][0]))
-    last = readable_meta(connection, TRANSACTIONS)
+    last = _last_transaction(connection)
     if last is None or found.mark is None:
         what = "the number of its last transaction" if last is None else "the mark beside it"
         found.behind = (
@@ -120,11 +134,11 @@ def _examine_rows(
         )
     elif last < found.mark:
         found.behind = f"{database} ends at transaction {last:.0f}; {found.mark} had been durable."
-    source = DatabaseSource(connection, str(database))
+    source = OwnDatabase(connection, str(database))
     candidates = list(source.candidates())
-    if source.problem:
-        raise Damaged(source.problem)
-    until = time.monotonic() + _SESSIONS_SECONDS
+    if source.error is not None:
+        raise source.error
+    until = inf if suspected else time.monotonic() + _SESSIONS_SECONDS
     for done, candidate in enumerate(candidates, start=1):
         if time.monotonic() > until:
             _log.info("%d of %d sessions were checked at start", done - 1, len(candidates))
@@ -140,6 +154,23 @@ def _examine_rows(
             found.latest = max(found.latest, head.used_at, head.ended_at or 0.0)
         progress("sessions checked", done, len(candidates))
     found.shared = check_shared(SharedFrom(connection, str(database)), of_use=True)
+
+
+def _lacks_schema(connection: sqlite3.Connection, version: int) -> bool:
+    """Whether a table or index of VERSION is not there, or another one than was made."""
+    with closing(sqlite3.connect(":memory:")) as ours:
+        for statement in itertools.chain.from_iterable(MIGRATIONS[:version]):
+            ours.execute(statement)
+        made = set(ours.execute(_SCHEMA))
+    return bool(made.difference(connection.execute(_SCHEMA)))
+
+
+def _last_transaction(connection: sqlite3.Connection) -> float | None:
+    """Its number; None where that is damaged. Raises `sqlite3.Error`."""
+    try:
+        return read_meta(connection, TRANSACTIONS)
+    except Damaged:
+        return None
 
 
 def _noted_schema(database: Path) -> float | None:
@@ -166,6 +197,7 @@ def _was_here(paths: DataPaths, mark: int | None) -> bool:
         mark != 0
         or any(paths.sessions.glob(f"*/*{ENDING}*"))
         or _application(paths.database) == APPLICATION
+        or _noted_schema(paths.database) is not None
     )
 
 

@@ -216,7 +216,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     `dropped_contexts` are removed, then `contexts` are written in the place of those of the same
     number. With `keep_events` only so many events stay, the newest: that walks over all of them,
     and is for now and then. So does `keep_evaluations` with the history; what runs stays in any
-    case. `history` is for a session that is created from another's contents.
+    case. `history` is for a session that is created from another's contents; `follows` for one that
+    comes back under its own id: the number of the last commit in what it comes back from.
     """
 
     head: SessionHead
@@ -229,6 +230,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     keep_events: int | None = None
     keep_evaluations: int | None = None
     history: list[Evaluation] = []
+    follows: int | None = None
 
 
 class ImageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

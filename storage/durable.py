@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from storage.failpoints import hit
+
+_CHUNK: Final = 1024 * 1024
 
 
 def sync_directory(directory: Path) -> None:
@@ -46,6 +49,22 @@ def write_durably(path: Path, data: bytes) -> None:
     except OSError:
         path.unlink(missing_ok=True)
         raise
+
+
+def write_again(path: Path) -> None:
+    """Write what the file at PATH has into it once more, and flush it. Raises `OSError`.
+
+    After a flush that failed the kernel takes what it has in memory for written. Others may read
+    the file meanwhile: every byte stays as it is.
+    """
+    with path.open("rb+") as file:
+        hit("log.again.before")
+        while chunk := file.read(_CHUNK):
+            file.seek(-len(chunk), os.SEEK_CUR)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+        hit("log.again.after")
 
 
 def _open_for_user(path: str, flags: int) -> int:

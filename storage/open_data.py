@@ -16,6 +16,8 @@ from storage.backup import backups_in
 from storage.backup_chain import BackupChain
 from storage.data_paths import DataPaths
 from storage.diagnosis import Diagnosis, diagnose
+from storage.disk_trouble import cannot_open
+from storage.mending import finish_repairs
 from storage.migrations import is_database
 from storage.progress import Progress, logged
 from storage.rebuild import rebuild
@@ -26,6 +28,7 @@ from storage.session_file import SessionFiles
 from storage.sqlite_connection import is_of_the_disk
 from storage.sqlite_store import SqliteStore
 from storage.store import CannotOpen, Damaged
+from storage.suspicion import acquit, suspicion
 
 _log = logging.getLogger(__name__)
 
@@ -53,17 +56,21 @@ def open_data(
 
     A database that is lost or damaged is made anew, of what is left of it, the backups and the
     session files; single sessions are mended in place. Raises `CannotOpen`, also where the disk
-    does not let it be mended, and `Damaged` where there is nothing to bring it back from.
+    does not let it be mended (`DiskTrouble` where that may pass), and `Damaged` where there is
+    nothing to bring it back from.
     """
     progress = progress or logged()
     try:
+        finish_repairs(paths)
         finish_replacements(paths)
         recovery = _recover(paths, backups, wall, progress)
+        acquit(paths.database)
     except (OSError, sqlite3.Error) as error:
-        raise CannotOpen(
+        message = (
             f"The database {paths.database} cannot be brought back: {error}. Nothing was removed; "
             "make room or give access, and start again."
-        ) from error
+        )
+        raise cannot_open(message, error) from error
     if recovery is not None:
         _log.error("%s", recovery.summary())
     return OpenedData(SqliteStore(paths.database, SessionFiles(paths.sessions), clock), recovery)
@@ -75,6 +82,8 @@ def reopen_data(paths: DataPaths, clock: Callable[[], float]) -> SqliteStore:
     Sessions live that know what was acknowledged: nothing may be replaced under them. Raises
     `MustStartAnew` where that would be needed, and `CannotOpen`.
     """
+    if met := suspicion(paths.database):
+        raise MustStartAnew(f"The database {paths.database} is to be read as a whole: {met}.")
     try:
         if not is_database(paths.database):
             raise MustStartAnew(f"{paths.database} is no database any more.")
@@ -84,7 +93,8 @@ def reopen_data(paths: DataPaths, clock: Callable[[], float]) -> SqliteStore:
     except Damaged as damage:
         raise MustStartAnew(str(damage)) from damage
     except OSError as error:
-        raise CannotOpen(f"The database {paths.database} cannot be read: {error}.") from error
+        message = f"The database {paths.database} cannot be read: {error}."
+        raise cannot_open(message, error) from error
     if store.behind_mark:
         store.close()
         raise MustStartAnew(" ".join(store.open_report.findings))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -23,10 +22,11 @@ from storage.diagnosis import Diagnosis
 from storage.document import StoredEvent
 from storage.failpoints import hit
 from storage.fences import first_fence
+from storage.known_sessions import KnownSessions, has_file
 from storage.migrations import migrate
 from storage.progress import Progress
 from storage.recovery_report import Age, BroughtBack, NotBroughtBack, RecoveryReport
-from storage.recovery_sources import Candidate, DatabaseSource, candidates_in_files
+from storage.recovery_sources import Candidate, DatabaseSource
 from storage.replacement import Replacement
 from storage.salvage import Salvage, salvaged
 from storage.shared_rows import SharedFrom, readable_meta, take_shared
@@ -49,18 +49,17 @@ def rebuild(
     with ExitStack() as opened:
         salvage = opened.enter_context(salvaged(paths, making.work))
         hit("rebuild.salvage.after")
-        backup = backups.newest()
-        databases = [source for source in (salvage, backup) if source is not None]
         target = opened.enter_context(closing(new_database(making)))
-        known = _known(databases, paths)
+        known = _known(salvage, backups, paths)
+        databases: list[DatabaseSource] = [*([salvage] if salvage else []), *known.backups]
         fence = first_fence(diagnosis.mark, _numbers(databases))
         writing = _Writing(target, fence, diagnosis.latest, _Ages(salvage, diagnosis.mark), wall)
         target.execute("BEGIN")
-        for done, (session_id, candidates) in enumerate(known.items(), start=1):
+        for done, (session_id, candidates) in enumerate(known.candidates.items(), start=1):
             hit("rebuild.session.before")
             winner = _winner(session_id, candidates, backups)
             writing.put(session_id, candidates, winner)
-            progress("sessions brought back", done, len(known))
+            progress("sessions brought back", done, len(known.candidates))
         hit("rebuild.sessions.after")
         shared = take_shared([SharedFrom(each.connection, each.name) for each in databases], target)
         running_time = max(
@@ -80,7 +79,12 @@ def rebuild(
         missing=writing.missing,
         shared=shared.origins,
         running_time=running_time,
-        findings=[*_not_walked(salvage), *backups.findings, *shared.findings],
+        findings=[
+            *_not_walked(salvage),
+            *backups.findings,
+            *known.findings,
+            *shared.findings,
+        ],
     )
     hit("rebuild.commit.before")
     making.commit(report.as_json())
@@ -121,8 +125,13 @@ def event_of_loss(fence: int, wall: float, source: str) -> StoredEvent:
 class _Ages:
     """What is known of how new each session had been."""
 
-    salvage: DatabaseSource | None
+    salvage: Salvage | None
     mark: int | None
+
+    def may_have_been_removed(self, session_id: SessionId, candidates: list[Candidate]) -> bool:
+        """Whether nothing but a backup says that there was such a session at last."""
+        is_traced = self.salvage is not None and session_id in self.salvage.traces
+        return not is_traced and not has_file(candidates)
 
     def age(self, winner: Winner, candidates: Iterable[Candidate]) -> Age:
         """How the winner compares with what was acknowledged."""
@@ -159,8 +168,9 @@ class _Writing:
     ) -> None:
         """Store a session, or note that nothing of it can be used."""
         if not isinstance(winner, Winner):
-            _log.error("Nothing of session %s can be used: %s", session_id, winner)
-            self.missing.append(NotBroughtBack(session_id=session_id, problems=winner))
+            problems = winner or ["only parts of it are left: its row cannot be found"]
+            _log.error("Nothing of session %s can be used: %s", session_id, problems)
+            self.missing.append(NotBroughtBack(session_id=session_id, problems=problems))
             return
         age = self.ages.age(winner, candidates)
         session = winner.session
@@ -178,6 +188,7 @@ class _Writing:
                 number=session.contents.number,
                 age=age,
                 lost=[*session.lost, *winner.problems],
+                maybe_removed=self.ages.may_have_been_removed(session_id, candidates),
             )
         )
 
@@ -192,18 +203,17 @@ def _winner(
     return older if isinstance(older, Winner) else [*found, *older]
 
 
-def _known(databases: list[DatabaseSource], paths: DataPaths) -> dict[SessionId, list[Candidate]]:
-    """Where each session that is known from anywhere may be."""
-    known: dict[SessionId, list[Candidate]] = defaultdict(list)
-    for candidate in _all(databases, paths):
-        known[candidate.session_id].append(candidate)
+def _known(salvage: Salvage | None, backups: BackupChain, paths: DataPaths) -> KnownSessions:
+    """Where each session that is known may be: nowhere, where there are traces alone."""
+    known = KnownSessions()
+    if salvage is not None:
+        known.add(salvage.candidates())
+    known.add_outside(backups, paths.sessions)
+    if salvage is not None:
+        known.leave_out_removed(salvage)
+        for session_id in sorted(salvage.traces):
+            known.candidates.setdefault(SessionId(session_id), [])
     return known
-
-
-def _all(databases: list[DatabaseSource], paths: DataPaths) -> Iterator[Candidate]:
-    for source in databases:
-        yield from source.candidates()
-    yield from candidates_in_files(paths.sessions)
 
 
 def _numbers(databases: list[DatabaseSource]) -> Iterator[object]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from protocol.ids import SessionId
@@ -27,12 +29,14 @@ def find_session(
 ) -> Winner | list[str]:
     """The newest generation of a session in the session files and all good backups.
 
-    With AT (wall-clock time) the newest one that was last changed by then. Where there is none, why
-    not. While it was last changed matters, and not when the backup was made: a backup of today has
-    a session of last week as it was last week.
+    With AT (wall-clock time) the one that was changed last by then. Where there is none, why not.
+    When it was changed matters, and not when the backup was made: a backup of today has a session
+    of last week as it was last week. Nor do numbers then: what somebody went back to has higher
+    ones than what was given up for it, which was there before.
     """
     with BackupChain(backups_in(backups)[0], progress) as chain:
-        found = choose(_candidates(paths, chain, session_id, at))
+        everywhere = _everywhere(paths, chain, session_id)
+        found = choose(everywhere) if at is None else _changed_last(everywhere, at)
         return found if isinstance(found, Winner) else [*chain.findings, *found]
 
 
@@ -53,19 +57,22 @@ def is_known(paths: DataPaths, session_id: SessionId) -> bool:
         raise Damaged(f"The database {paths.database} cannot be read: {error}.") from error
 
 
-def _candidates(
-    paths: DataPaths, chain: BackupChain, session_id: SessionId, at: float | None
-) -> Iterator[Candidate]:
-    for candidate in _everywhere(paths, chain, session_id):
-        if at is None:
-            yield candidate
-            continue
+def _changed_last(candidates: Iterable[Candidate], at: float) -> Winner | list[str]:
+    """Of CANDIDATES that were changed by AT the one that was last; else what is wrong with each."""
+    by_change: dict[float, list[Candidate]] = defaultdict(list)
+    problems: list[str] = []
+    for candidate in candidates:
         try:
-            session = candidate.load()
-        except Damaged:
-            continue
-        if session.contents.head.last_modified <= at:
-            yield candidate
+            changed = candidate.load().contents.head.last_modified
+        except Damaged as error:
+            problems.append(f"{candidate.name}: {error}")
+        else:
+            if changed <= at:
+                by_change[changed].append(candidate)
+    if not by_change:
+        return problems
+    found = choose(by_change[max(by_change)])
+    return replace(found, problems=problems) if isinstance(found, Winner) else found
 
 
 def _everywhere(paths: DataPaths, chain: BackupChain, session_id: SessionId) -> Iterator[Candidate]:

@@ -21,7 +21,8 @@ Kind: TypeAlias = Literal["rebuilt", "repaired", "restored"]
 class BroughtBack(msgspec.Struct, frozen=True, kw_only=True):
     """A session, where it came from, and what of it is not there.
 
-    `number` is that of its last commit. `source` is in words.
+    `number` is that of its last commit. `source` is in words. `maybe_removed`: only a backup says
+    that there was such a session, so that somebody may have removed it since.
     """
 
     session_id: SessionId
@@ -30,6 +31,7 @@ class BroughtBack(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     age: Age
     lost: list[str] = []
+    maybe_removed: bool = False
 
 
 class NotBroughtBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,9 +63,11 @@ class RecoveryReport(msgspec.Struct, frozen=True, kw_only=True):
     def summary(self) -> str:
         """All of it in one line."""
         older = sum(each.age != "as acknowledged" for each in self.sessions)
+        removed = sum(each.maybe_removed for each in self.sessions)
         return (
             f"The database was {self.kind}: {self.reason} {len(self.sessions)} sessions were "
-            f"brought back, {older} of them maybe older than acknowledged; "
+            f"brought back, {older} of them maybe older than acknowledged"
+            f"{f', {removed} maybe removed before' if removed else ''}; "
             f"{len(self.missing)} are missing."
         )
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from protocol.ids import SessionId
 from storage.session_file import ENDING, NEW, PREVIOUS, read_file
+from storage.sqlite_connection import is_of_the_disk
 from storage.store import Damaged
 from storage.whole_session import WholeSession, read_whole
 
@@ -54,15 +55,21 @@ class Source(Protocol):
 class DatabaseSource:
     """The sessions in the database of CONNECTION, which people know by NAME.
 
-    After `candidates`, `problem` says why there may be more than were found, or is empty.
+    After `candidates`, `error` is what the list broke off with, so that there may be more, or None.
     """
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self.connection, self.name = connection, name
-        self.problem = ""
+        self.error: sqlite3.DatabaseError | None = None
+
+    @property
+    def problem(self) -> str:
+        """What the list broke off with, in words; empty where it did not."""
+        return "" if self.error is None else str(self.error)
 
     def candidates(self) -> Iterator[Candidate]:
         """What the table lists, as far as it can be walked over; never raises for damage."""
+        self.error = None
         try:
             with closing(
                 self.connection.execute("SELECT session_id, number FROM sessions ORDER BY rowid")
@@ -72,17 +79,16 @@ class DatabaseSource:
                         known = number if type(number) is int else 0
                         yield Candidate(SessionId(session_id), known, self)
         except sqlite3.DatabaseError as error:
-            self.problem = str(error)
+            self.error = error
 
     def find(self, session_id: str) -> Iterator[Candidate]:
-        """One session, where it is there."""
+        """One session, where it is there; where that cannot be read, loading it says so."""
         try:
             row = self.connection.execute(
                 "SELECT number FROM sessions WHERE session_id = ?", (session_id,)
             ).fetchone()
-        except sqlite3.DatabaseError as error:
-            self.problem = str(error)
-            return
+        except sqlite3.DatabaseError:
+            row = (0,)
         if row is not None and type(row[0]) is int:
             yield Candidate(SessionId(session_id), row[0], self)
 
@@ -92,6 +98,22 @@ class DatabaseSource:
             return read_whole(self.connection, candidate.session_id)
         except sqlite3.DatabaseError as error:
             raise Damaged(f"{candidate.session_id} in {self.name}: {error}.") from error
+
+
+class OwnDatabase(DatabaseSource):
+    """One that recovery is about: the disk's errors say nothing of what it holds, and are raised.
+
+    In a backup they are as good as damage: another place has what cannot be read there.
+    """
+
+    def load(self, candidate: Candidate) -> WholeSession:
+        """One session. Raises `Damaged`, and `sqlite3.Error` for the disk's errors."""
+        try:
+            return super().load(candidate)
+        except Damaged as damage:
+            if isinstance(damage.__cause__, sqlite3.Error) and is_of_the_disk(damage.__cause__):
+                raise damage.__cause__ from None
+            raise
 
 
 class FileSource:
@@ -109,10 +131,10 @@ class FileSource:
             raise Damaged(f"{self.path} cannot be read: {error}.") from error
 
 
-def candidates_in_files(root: Path) -> Iterator[Candidate]:
-    """The session files below ROOT, in all generations; what cannot be read is only logged.
+def candidates_in_files(root: Path, problems: list[str] | None = None) -> Iterator[Candidate]:
+    """The session files below ROOT, in all generations; what cannot be read is logged.
 
-    One file is in memory at a time.
+    Why it cannot be is appended to PROBLEMS. One file is in memory at a time.
     """
     for ending in ("", NEW, PREVIOUS):
         for path in sorted(root.glob(f"*/*{ENDING}{ending}")):
@@ -120,6 +142,8 @@ def candidates_in_files(root: Path) -> Iterator[Candidate]:
                 contents = read_file(path)
             except (Damaged, OSError) as error:
                 _log.warning("A session file cannot be used: %s", error)
+                if problems is not None:
+                    problems.append(f"A session file cannot be used: {error}")
             else:
                 source = FileSource(path, root)
                 yield Candidate(contents.head.session_id, contents.number, source)

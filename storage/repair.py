@@ -7,10 +7,8 @@ it is; a copy of how it was is set aside first.
 from __future__ import annotations
 
 import logging
-import shutil
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,19 +17,22 @@ from pathlib import Path
 from protocol.ids import SessionId
 from storage.backup_chain import BackupChain
 from storage.commit_mark import CommitMark
-from storage.data_paths import DataPaths, free_name, utc_stamp
+from storage.data_paths import DataPaths
 from storage.diagnosis import Diagnosis
-from storage.durable import make_directory, sync_directory, write_durably
 from storage.failpoints import hit
 from storage.fences import first_fence
+from storage.known_sessions import KnownSessions, has_file
+from storage.mending import Mending, finish_repairs
 from storage.migrations import migrate
 from storage.progress import Progress
 from storage.rebuild import event_of_loss
 from storage.recovery_report import Age, BroughtBack, NotBroughtBack, RecoveryReport
-from storage.recovery_sources import Candidate, DatabaseSource, candidates_in_files
-from storage.shared_rows import SharedFrom, mend_shared, readable_meta
-from storage.sqlite_connection import connect
+from storage.recovery_sources import Candidate, OwnDatabase
+from storage.shared_rows import SharedFrom, plan_mending, readable_meta
+from storage.sqlite_connection import connect, connect_read_only
+from storage.sqlite_events import write_events
 from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS, put_meta
+from storage.traces import traces
 from storage.whole_session import WholeSession, put_whole, remove_whole
 from storage.winners import Winner, choose
 
@@ -40,8 +41,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Plan:
-    """Which sessions to replace, by what; which cannot be; and which stay without a part."""
+    """Which sessions to replace, by what; which cannot be; and which stay without a part.
 
+    `traces` are the ids that the database tells of.
+    """
+
+    traces: set[str]
     replace: dict[SessionId, list[Candidate]] = field(default_factory=dict)
     missing: list[NotBroughtBack] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
@@ -54,61 +59,76 @@ def repair(
 
     For whoever holds the data directory. WALL is the time.
     """
-    with closing(connect(paths.database)) as connection:
-        source = DatabaseSource(connection, "the database")
-        plan = _planned(source, diagnosis, backups, paths, progress)
-        if not (plan.replace or diagnosis.behind or diagnosis.shared):
-            for missing in plan.missing:
-                _log.error("Session %s is damaged: %s", missing.session_id, missing.problems)
-            for finding in plan.findings:
-                _log.error("%s", finding)
-            return None
-        stamp = free_name(utc_stamp(wall), lambda name: paths.set_aside / name)
-        _copy_aside(paths, paths.set_aside / stamp)
-        hit("repair.aside.after")
-        migrate(connection, paths.database)
-        connection.execute("BEGIN IMMEDIATE")
-        fence = first_fence(diagnosis.mark or 1, _numbers(connection))
-        mending = _Mending(connection, diagnosis, fence, wall)
-        brought_back = [mending.replace(*each) for each in plan.replace.items()]
-        databases = [SharedFrom(each.connection, each.name) for each in backups.sources()]
-        mended = mend_shared(databases, connection)
-        running_time = _running_time(connection, databases, diagnosis)
-        put_meta(connection, RUNNING_TIME, running_time)
-        put_meta(connection, TRANSACTIONS, fence)
-        report = RecoveryReport(
-            kind="repaired",
-            at=datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds"),
-            reason=_reason(paths.database, diagnosis),
-            set_aside=str(paths.set_aside / stamp),
-            sessions=brought_back,
-            missing=plan.missing,
-            others="maybe older than acknowledged" if diagnosis.behind else "as acknowledged",
-            running_time=running_time,
-            findings=[*plan.findings, *diagnosis.shared, *mended, *backups.findings],
+    known = KnownSessions()
+    known.add_outside(backups, paths.sessions)
+    with closing(connect_read_only(paths.database)) as connection:
+        plan = _planned(
+            OwnDatabase(connection, "the database"), diagnosis, backups, known, progress
         )
-        _write_report(paths, stamp, report)
-        hit("repair.commit.before")
-        connection.execute("COMMIT")
-        hit("repair.commit.after")
+    if not (plan.replace or diagnosis.behind or diagnosis.shared):
+        for missing in plan.missing:
+            _log.error("Session %s is damaged: %s", missing.session_id, missing.problems)
+        for finding in plan.findings:
+            _log.error("%s", finding)
+        return None
+    plan.findings.extend(known.findings)
+    mending = Mending(paths, wall)
+    plan.findings.extend(mending.copy())
+    hit("repair.aside.after")
+    try:
+        with closing(connect(paths.database)) as connection:
+            migrate(connection, paths.database)
+            shared = plan_mending(_shared_in(backups, diagnosis), connection)
+            running_time = _running_time(connection, known, diagnosis)
+            connection.execute("BEGIN IMMEDIATE")
+            fence = first_fence(diagnosis.mark or 1, _numbers(connection))
+            replacing = _Replacing(connection, diagnosis, plan.traces, fence, wall)
+            brought_back = [replacing.replace(*each) for each in plan.replace.items()]
+            if diagnosis.behind:
+                replacing.tell_those_that_stay(plan.replace)
+            shared.apply(connection)
+            put_meta(connection, RUNNING_TIME, running_time)
+            put_meta(connection, TRANSACTIONS, fence)
+            report = RecoveryReport(
+                kind="repaired",
+                at=datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds"),
+                reason=_reason(paths.database, diagnosis),
+                set_aside=mending.set_aside,
+                sessions=brought_back,
+                missing=plan.missing,
+                others="maybe older than acknowledged" if diagnosis.behind else "as acknowledged",
+                running_time=running_time,
+                findings=[*plan.findings, *diagnosis.shared, *shared.words, *backups.findings],
+            )
+            mending.ready(fence, report.as_json())
+            hit("repair.commit.before")
+            connection.execute("COMMIT")
+            hit("repair.commit.after")
+    finally:
+        finish_repairs(paths)
     with closing(CommitMark(paths.mark)) as mark:
         mark.write(fence)
     return report
 
 
+def _shared_in(backups: BackupChain, diagnosis: Diagnosis) -> Iterator[SharedFrom]:
+    """What images and preferences may come from, where any are damaged."""
+    if diagnosis.shared:
+        yield from (SharedFrom(each.connection, each.name) for each in backups.sources())
+
+
 def _planned(
-    source: DatabaseSource,
+    source: OwnDatabase,
     diagnosis: Diagnosis,
     backups: BackupChain,
-    paths: DataPaths,
+    known: KnownSessions,
     progress: Progress,
 ) -> _Plan:
-    elsewhere = _elsewhere(backups, paths)
-    plan = _Plan()
-    wanted = _wanted(source, diagnosis, elsewhere)
+    plan = _Plan(traces(source.connection))
+    wanted = _wanted(source, diagnosis, known, plan.traces)
     for done, session_id in enumerate(wanted, start=1):
         here = list(source.find(session_id))
-        candidates = elsewhere.get(session_id, [])
+        candidates = known.candidates.get(session_id, [])
         found = choose([*here, *candidates])
         if not isinstance(found, Winner):
             candidates = list(backups.older_than_newest(session_id))
@@ -125,43 +145,33 @@ def _planned(
 
 
 def _wanted(
-    source: DatabaseSource, diagnosis: Diagnosis, elsewhere: dict[SessionId, list[Candidate]]
+    source: OwnDatabase, diagnosis: Diagnosis, known: KnownSessions, traced: set[str]
 ) -> list[SessionId]:
     """The sessions to see to: damaged ones, and those that are newer elsewhere or were lost."""
     stored = {each.session_id: each.number for each in source.candidates()}
     wanted = dict.fromkeys(map(SessionId, diagnosis.damaged))
-    # A row whose own id is damaged belongs to one of those that are in files alone.
-    astray = any(session_id not in elsewhere for session_id in wanted)
-    for session_id, candidates in elsewhere.items():
+    # A row whose own id is damaged belongs to one of those that are elsewhere alone.
+    astray = any(session_id not in known.candidates for session_id in wanted)
+    is_newest = known.are_older_than(source)
+    for session_id, candidates in known.candidates.items():
         newest = max(each.number for each in candidates)
-        if (diagnosis.behind and newest > stored.get(session_id, 0)) or (
-            astray and session_id not in stored
-        ):
-            wanted[session_id] = None
+        if session_id in stored:
+            if diagnosis.behind and newest > stored[session_id]:
+                wanted[session_id] = None
+        elif diagnosis.behind or astray:
+            was_removed = is_newest and session_id not in traced and not has_file(candidates)
+            if not was_removed:
+                wanted[session_id] = None
     return list(wanted)
 
 
-def _elsewhere(backups: BackupChain, paths: DataPaths) -> dict[SessionId, list[Candidate]]:
-    """What the newest good backup and the session files have."""
-    found: dict[SessionId, list[Candidate]] = defaultdict(list)
-    for candidate in _all(backups, paths):
-        found[candidate.session_id].append(candidate)
-    return found
-
-
-def _all(backups: BackupChain, paths: DataPaths) -> Iterator[Candidate]:
-    newest = backups.newest()
-    if newest is not None:
-        yield from newest.candidates()
-    yield from candidates_in_files(paths.sessions)
-
-
 @dataclass(frozen=True, slots=True)
-class _Mending:
+class _Replacing:
     """What a session needs that takes its own place."""
 
     connection: sqlite3.Connection
     diagnosis: Diagnosis
+    traces: set[str]
     fence: int
     wall: float
 
@@ -188,7 +198,16 @@ class _Mending:
             number=session.contents.number,
             age=age,
             lost=[*self.diagnosis.damaged.get(session_id, []), *session.lost, *winner.problems],
+            maybe_removed=session_id not in self.traces and not has_file(candidates),
         )
+
+    def tell_those_that_stay(self, replaced: Collection[SessionId]) -> None:
+        """Tell whoever listens to a session that is not REPLACED that it may have gone back."""
+        told = event_of_loss(self.fence, self.wall, "the database, which lacks its last commits")
+        stored = self.connection.execute("SELECT session_id FROM sessions").fetchall()
+        for (session_id,) in stored:
+            if session_id not in replaced:
+                write_events(self.connection, session_id, [told])
 
 
 def _age(winner: Winner, claimed: object, diagnosis: Diagnosis) -> Age:
@@ -199,26 +218,18 @@ def _age(winner: Winner, claimed: object, diagnosis: Diagnosis) -> Age:
     return "as acknowledged"
 
 
-def _copy_aside(paths: DataPaths, aside: Path) -> None:
-    make_directory(aside)
-    for path in (paths.database, paths.log(), paths.mark):
-        if path.exists():
-            shutil.copyfile(path, aside / path.name)
-    sync_directory(aside)
-
-
 def _numbers(connection: sqlite3.Connection) -> Iterator[object]:
     yield readable_meta(connection, TRANSACTIONS)
     yield from connection.execute("SELECT max(fence) FROM sessions").fetchone()
 
 
 def _running_time(
-    connection: sqlite3.Connection, backups: list[SharedFrom], diagnosis: Diagnosis
+    connection: sqlite3.Connection, known: KnownSessions, diagnosis: Diagnosis
 ) -> float:
     stored = readable_meta(connection, RUNNING_TIME)
     if stored is not None:
         return stored
-    times = (readable_meta(each.connection, RUNNING_TIME) or 0.0 for each in backups)
+    times = (readable_meta(each.connection, RUNNING_TIME) or 0.0 for each in known.backups)
     return max(diagnosis.latest, *times, 0.0)
 
 
@@ -229,9 +240,3 @@ def _reason(database: Path, diagnosis: Diagnosis) -> str:
     if diagnosis.shared:
         reasons.append(f"Rows of {database} that are no session's are damaged.")
     return " ".join(reasons)
-
-
-def _write_report(paths: DataPaths, stamp: str, report: RecoveryReport) -> None:
-    make_directory(paths.reports)
-    write_durably(paths.reports / f"repair-{stamp}.json", report.as_json())
-    sync_directory(paths.reports)

@@ -20,7 +20,9 @@ from storage.failpoints import hit
 
 _log = logging.getLogger(__name__)
 
-_MAKING: Final = "making-"
+MAKING: Final = "making-"
+"""What begins so was not finished."""
+
 _REPLACEMENT: Final = "replacement-"
 _REPORT: Final = "report.json"
 
@@ -35,7 +37,7 @@ class Replacement:
     def __init__(self, paths: DataPaths, wall: float, kind: str) -> None:
         self._paths = paths
         self.stamp = free_name(utc_stamp(wall), lambda stamp: paths.set_aside / stamp)
-        self._making = paths.directory / f"{_MAKING}{self.stamp}"
+        self._making = paths.directory / f"{MAKING}{self.stamp}"
         self._kind = kind
         self._new = self._making / "new"
         self.work = self._making / "work"
@@ -70,7 +72,7 @@ def finish_replacements(paths: DataPaths) -> None:
     for new in sorted(paths.directory.glob(f"{_REPLACEMENT}*")):
         kind, _, stamp = new.name.removeprefix(_REPLACEMENT).partition("-")
         _finish(paths, new, kind, stamp)
-    for unfinished in paths.directory.glob(f"{_MAKING}*"):
+    for unfinished in paths.directory.glob(f"{MAKING}*"):
         _log.info("What was not finished is removed and done again: %s", unfinished)
         shutil.rmtree(unfinished)
 

@@ -1,7 +1,8 @@
 """What is readable in a damaged database, row by row, in a sound one.
 
-Rows are found by walking over the tables themselves, from both ends: a damaged index does not hide
-them. Whether a row is whole is for those to check who read it, as everywhere.
+What every database of ours begins with is put back, where that is damaged. Rows are found by
+walking over the tables themselves: a damaged index does not hide them. Whether a row is whole is
+for those to check who read it, as everywhere.
 """
 
 from __future__ import annotations
@@ -9,46 +10,68 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from storage.data_paths import DataPaths
+from storage.first_page import restore_header, restore_schema
 from storage.migrations import migrate
-from storage.recovery_sources import Candidate, DatabaseSource
-from storage.sqlite_connection import connect
-from storage.whole_session import WholeSession, has_table
+from storage.recovery_sources import Candidate, OwnDatabase
+from storage.sqlite_connection import connect, is_of_the_disk
+from storage.table_walk import TableWalk
+from storage.traces import traces
+from storage.whole_session import WholeSession
 
 _log = logging.getLogger(__name__)
 
 
-class Salvage(DatabaseSource):
-    """The damaged database; `incomplete` are its tables that could not be walked over."""
+@dataclass(slots=True)
+class _Seen:
+    """What a walk over the damaged database has come to; see `Salvage`."""
 
-    def __init__(self, connection: sqlite3.Connection, incomplete: dict[str, str]) -> None:
+    incomplete: dict[str, str] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    torn: dict[str, set[str]] = field(default_factory=dict)
+    traces: set[str] = field(default_factory=set)
+
+
+class Salvage(OwnDatabase):
+    """The damaged database.
+
+    `incomplete` are its tables of which there may have been more, and why. `traces` are the ids of
+    all sessions that it tells of, whether they can be read or not.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, seen: _Seen) -> None:
         super().__init__(connection, "the damaged database")
-        self.incomplete = incomplete
+        self.incomplete, self.traces = seen.incomplete, seen.traces
+        self._torn = seen.torn
 
     def load(self, candidate: Candidate) -> WholeSession:
         """One session; what it may lack is in its `lost`. Raises `Damaged`."""
         session = super().load(candidate)
         lost = list(session.lost)
         numbers = [each.number for each in session.contents.evaluations]
-        if "evaluations" in self.incomplete and not _reaches(
-            numbers, session.contents.head.evaluations
-        ):
+        last = session.contents.head.evaluations
+        # Of a history that was cut to the newest, nobody knows with what it began.
+        if self._is_torn("evaluations", candidate) and numbers != list(range(1, last + 1)):
             lost.append(f"some of its history: {self.incomplete['evaluations']}")
-        if "events" in self.incomplete:
+        if self._is_torn("events", candidate):
             return replace(session, events=[], lost=[*lost, "its events"])
         return replace(session, lost=lost)
+
+    def _is_torn(self, table: str, candidate: Candidate) -> bool:
+        return candidate.session_id in self._torn.get(table, ())
 
 
 @contextmanager
 def salvaged(paths: DataPaths, work: Path) -> Iterator[Salvage | None]:
-    """The sessions that the damaged database at PATHS may still give; None where none at all.
+    """The sessions that the damaged database at PATHS may still give; None where there is none.
 
-    It is copied into the directory WORK with its log. Raises `OSError` where that fails.
+    It is copied into the directory WORK with its log. Raises `OSError` and `sqlite3.Error` where
+    that fails, or the disk does.
     """
     if not paths.database.exists() or paths.database.stat().st_size == 0:
         yield None
@@ -57,62 +80,56 @@ def salvaged(paths: DataPaths, work: Path) -> Iterator[Salvage | None]:
     shutil.copyfile(paths.database, copy)
     if paths.log().exists():
         shutil.copyfile(paths.log(), work / "damaged.db-wal")
-    try:
-        damaged = connect(copy)
-    except sqlite3.Error as error:
-        _log.warning("Nothing can be read from %s: %s", paths.database, error)
-        yield None
-        return
     sound = work / "salvaged.db"
-    with closing(damaged), closing(sqlite3.connect(sound, isolation_level=None)) as target:
+    with closing(sqlite3.connect(sound, isolation_level=None)) as target:
         target.execute("PRAGMA synchronous = OFF")
         migrate(target, sound)
+        restore_header(copy, sound)
         target.execute("BEGIN")
-        tables = target.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
-        incomplete = {
-            name: problem
-            for name, sql in tables.fetchall()
-            if (problem := _copy(damaged, target, name, has_rowid="WITHOUT ROWID" not in sql))
-        }
+        seen, tables = _Seen(), _tables(target)
+        is_readable = _walk(copy, target, tables, seen)
+        more = [*seen.incomplete, *seen.absent] if is_readable else tables
+        if more and restore_schema(copy, sound) and _walk(copy, target, more, seen):
+            # Nothing tells whether this schema was that of the database: there may have been more.
+            if not is_readable:
+                seen.incomplete.setdefault("sessions", "its schema is damaged")
+            is_readable = True
         target.execute("COMMIT")
-        yield Salvage(target, incomplete)
+        yield Salvage(target, seen) if is_readable else None
 
 
-def _copy(
-    damaged: sqlite3.Connection, target: sqlite3.Connection, table: str, *, has_rowid: bool
-) -> str:
-    """Copy the rows of a table that can be reached; why there may be more, or empty."""
-    if not _has_table(damaged, table):
-        return ""
-    columns = target.execute(f"PRAGMA table_info({table})").fetchall()
-    names = ", ".join(column[1] for column in columns)
-    marks = ", ".join("?" for _ in columns)
-    keys = ["rowid"] if has_rowid else [column[1] for column in columns if column[5]]
-    insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - ours
-    problem = ""
-    for direction in ("", " DESC"):
-        order = ", ".join(key + direction for key in keys)
+def _walk(copy: Path, target: sqlite3.Connection, tables: Iterable[str], seen: _Seen) -> bool:
+    """Copy the rows of TABLES that can be reached; False where the schema cannot be read."""
+    with ExitStack() as opened:
         try:
-            rows = damaged.execute(
-                f"SELECT {names} FROM {table} NOT INDEXED ORDER BY {order}"  # noqa: S608 - ours
-            )
-            for row in rows:
-                target.execute(insert, row)
-        except (sqlite3.DatabaseError, OverflowError) as error:
-            problem = str(error)
-        else:
-            return ""
-    return problem
+            damaged = opened.enter_context(closing(connect(copy)))
+            there = _tables(damaged)
+        except sqlite3.DatabaseError as error:
+            if is_of_the_disk(error):
+                raise
+            _log.warning("The damaged database cannot be opened: %s", error)
+            return False
+        walks = {name: TableWalk(damaged, target, name) for name in tables if name in there}
+        for walk in walks.values():
+            walk.from_both_ends()
+        ids = traces(damaged)
+        names = ids.union(_owners(target), *(walk.names() for walk in walks.values()))
+        for name, walk in walks.items():
+            walk.by_name(names)
+            if walk.problem:
+                seen.incomplete.setdefault(name, walk.problem)
+                seen.torn.setdefault(name, set()).update(walk.torn)
+    seen.traces |= ids | traces(target)
+    seen.absent = [name for name in tables if name not in there]
+    return True
 
 
-def _has_table(damaged: sqlite3.Connection, table: str) -> bool:
-    """Whether there is one; an older schema has fewer. Where that cannot be read, there may be."""
-    try:
-        return has_table(damaged, table)
-    except sqlite3.DatabaseError:
-        return True
+def _owners(target: sqlite3.Connection) -> set[str]:
+    """The clients and images of sessions."""
+    rows = target.execute("SELECT client_id, image_id FROM sessions").fetchall()
+    return {name for row in rows for name in row if isinstance(name, str)}
 
 
-def _reaches(numbers: list[int], last: int) -> bool:
-    """Whether NUMBERS have no gap up to LAST."""
-    return last == 0 or (bool(numbers) and numbers == list(range(numbers[0], last + 1)))
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return [name for (name,) in rows]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from protocol.ids import ClientId
+from storage.sqlite_connection import is_of_the_disk
 from storage.sqlite_rows import (
     RUNNING_TIME,
     TRANSACTIONS,
@@ -58,44 +59,75 @@ def take_shared(sources: Sequence[SharedFrom], target: sqlite3.Connection) -> Ta
     return taken
 
 
-def mend_shared(sources: Sequence[SharedFrom], target: sqlite3.Connection) -> list[str]:
-    """Replace damaged images and preferences of TARGET by those of SOURCES, in words.
+@dataclass(slots=True)
+class SharedMending:
+    """What is to be done about damaged images and preferences, and `words` that say it."""
 
-    Those that are nowhere else are removed.
+    rows: list[tuple[str, _Row]] = field(default_factory=list)
+    lost: list[tuple[str, object]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+    def apply(self, target: sqlite3.Connection) -> None:
+        """Do it, in the database that it was planned for. Raises `sqlite3.Error`."""
+        for table, key in self.lost:
+            column = _TABLES[table][0].partition(",")[0]
+            target.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))  # noqa: S608 - constants
+        for table, row in self.rows:
+            _insert(target, "INSERT OR REPLACE", table, _TABLES[table][0], row)
+
+
+def plan_mending(sources: Iterable[SharedFrom], target: sqlite3.Connection) -> SharedMending:
+    """How to mend the damaged images and preferences of TARGET by those of SOURCES, newest first.
+
+    No more sources are taken than are needed. Rows that are nowhere else are removed. It may be the
+    key that is damaged: then what the newest source has, and TARGET has not, comes back too.
     """
-    mended: list[str] = []
-    for table in _OF_USE:
-        columns, check = _TABLES[table]
-        damaged = _damaged_keys(target, table, columns, check)
-        for source in sources:
-            for row, _ in _checked_rows(source.connection, table, columns, check):
-                if row is not None and row[0] in damaged:
-                    damaged.remove(row[0])
-                    _insert(target, "INSERT OR REPLACE", table, columns, row)
-                    mended.append(f"{table}: {row[0]} is as in {source.name}")
-        key = columns.partition(",")[0]
-        for lost in damaged:
-            target.execute(f"DELETE FROM {table} WHERE {key} = ?", (lost,))  # noqa: S608 - constants
-            mended.append(f"{table}: {lost} is lost")
-    return mended
+    plan = SharedMending()
+    damaged = {table: _damaged_keys(target, table, *_TABLES[table]) for table in _OF_USE}
+    only_there: list[tuple[str, _Row, str]] = []
+    for number, source in enumerate(sources if any(damaged.values()) else ()):
+        for table, keys in damaged.items():
+            here = _keys(target, table)
+            for row, _ in _checked_rows(source.connection, table, *_TABLES[table]):
+                if row is not None and row[0] in keys:
+                    keys.remove(row[0])
+                    plan.rows.append((table, row))
+                    plan.words.append(f"{table}: {row[0]} is as in {source.name}")
+                elif row is not None and number == 0 and row[0] not in here:
+                    only_there.append((table, row, source.name))
+        if not any(damaged.values()):
+            break
+    for table, row, name in only_there:
+        if damaged[table]:
+            plan.rows.append((table, row))
+            plan.words.append(f"{table}: {row[0]} is as in {name}, unless it was removed since")
+    for table, keys in damaged.items():
+        plan.lost.extend((table, key) for key in keys)
+        plan.words.extend(f"{table}: {key} is lost" for key in keys)
+    return plan
 
 
 def check_shared(source: SharedFrom, *, of_use: bool = False) -> list[str]:
     """What is wrong with the tables of SOURCE that are no session's, and its numbers.
 
-    With `of_use`, remembered replies are left out: there are many, and they matter to few.
+    With `of_use`, remembered replies are left out: there are many, and they matter to few. Raises
+    `sqlite3.Error` for the disk's errors.
     """
     problems: list[str] = []
     for table, (columns, check) in _TABLES.items():
         if of_use and table not in _OF_USE:
             continue
         for row, error in _checked_rows(source.connection, table, columns, check):
+            if isinstance(error, sqlite3.Error) and is_of_the_disk(error):
+                raise error
             if row is None:
                 problems.append(f"{table}: {error}")
     for name in (RUNNING_TIME, TRANSACTIONS):
         try:
             read_meta(source.connection, name)
         except (Damaged, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.Error) and is_of_the_disk(error):
+                raise
             problems.append(str(error))
     return problems
 
@@ -115,7 +147,7 @@ def _copy(
     copied, problem = 0, ""
     for row, error in _checked_rows(source.connection, table, columns, check):
         if row is None:
-            problem = problem or error
+            problem = problem or str(error)
         else:
             copied += _insert(target, "INSERT OR IGNORE", table, columns, row)
     return copied, problem
@@ -141,9 +173,14 @@ def _damaged_keys(
     return found
 
 
+def _keys(connection: sqlite3.Connection, table: str) -> set[object]:
+    column = _TABLES[table][0].partition(",")[0]
+    return {key for (key,) in connection.execute(f"SELECT {column} FROM {table}")}  # noqa: S608 - constants
+
+
 def _checked_rows(
     connection: sqlite3.Connection, table: str, columns: str, check: _Check
-) -> Iterator[tuple[_Row | None, str]]:
+) -> Iterator[tuple[_Row | None, Exception | None]]:
     """Each row that is whole, and None with the reason for each that is not."""
     try:
         if not has_table(connection, table):
@@ -152,11 +189,11 @@ def _checked_rows(
             try:
                 check(connection, row)
             except Damaged as error:
-                yield None, str(error)
+                yield None, error
             else:
-                yield row, ""
+                yield row, None
     except sqlite3.DatabaseError as error:
-        yield None, str(error)
+        yield None, error
 
 
 _Check: TypeAlias = Callable[[sqlite3.Connection, tuple], object]  # type: ignore[type-arg]  # as read

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from storage.store import Damaged, StoreError, WriteRefused, WriteUnknown
+from storage.suspicion import suspect
 
 _BUSY_SECONDS: Final = 5.0
 _CHECKPOINT_PAGES: Final = 1000
@@ -202,5 +203,6 @@ class Readers:
 
     def _explained(self, error: sqlite3.Error) -> StoreError:
         if is_damage(error):
+            suspect(self._path, error)
             return Damaged(f"The database {self._path} is damaged: {error}.")
         return StoreError(f"The database {self._path} could not be read: {error}.")

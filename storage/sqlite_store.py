@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final, Self, TypeGuard
 
 from storage.commit_mark import CommitMark
-from storage.durable import sync_directory
+from storage.disk_trouble import cannot_open
+from storage.durable import sync_directory, write_again
 from storage.failpoints import hit
 from storage.in_place import InPlace
 from storage.migrations import check_file, migrate
@@ -23,7 +24,8 @@ from storage.sqlite_connection import Readers, connect, explained
 from storage.sqlite_reads import SqliteReads
 from storage.sqlite_rows import TRANSACTIONS, note_schema, put_meta
 from storage.sqlite_transaction import SqliteTransaction
-from storage.store import CannotOpen, Damaged, StoreError, WriteUnknown
+from storage.store import Damaged, StoreError, WriteUnknown
+from storage.suspicion import suspect
 
 _log = logging.getLogger(__name__)
 
@@ -68,14 +70,10 @@ class SqliteStore(SqliteReads):
                 self._mark = opened.enter_context(closing(CommitMark(path.with_name(_MARK))))
                 mark = self._mark.read()
                 self._transactions, self.open_report = examine(self._writer, path, mark, files)
-                # A flush that failed may have left log in memory that never reached the disk:
-                # copied into the database it is written again, and nothing depends on that log.
-                hit("checkpoint.before")
-                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                hit("checkpoint.after")
+                self._take_in_the_log(path)
                 sync_directory(path.parent)
                 hit("store.open.after")
-                self._in_place = InPlace([path, path.with_name(f"{path.name}-wal")])
+                self._in_place = InPlace([path, _log_of(path)])
                 opened.pop_all()  # what is open stays so
         except (sqlite3.Error, OSError) as error:
             raise _cannot_open(path, error) from error
@@ -135,6 +133,19 @@ class SqliteStore(SqliteReads):
 
     # --- inside
 
+    def _take_in_the_log(self, path: Path) -> None:
+        """Let nothing depend on log that a flush which failed left in memory alone.
+
+        Copied into the database it is written again. Where somebody reads, it has to stay, and what
+        is appended to it would be lost with what comes before: then it is written again itself.
+        """
+        hit("checkpoint.before")
+        (is_in_use, *_), *_ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        hit("checkpoint.after")
+        if is_in_use:
+            _log.info("%s is read by another program, so that its log stays", path)
+            write_again(_log_of(path))
+
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
         self._check_usable()
@@ -150,6 +161,8 @@ class SqliteStore(SqliteReads):
         if self._roll_back() and progress is not _Progress.COMMITTED and _is_storage_error(error):
             committing = progress is _Progress.COMMITTING
             meaning = explained(error, self._path, committing=committing)
+            if isinstance(meaning, Damaged):
+                suspect(self._path, error)
             if not isinstance(meaning, WriteUnknown):
                 return meaning
         return self._end(f"It is not known what {self._path} holds: {error!r}.")
@@ -196,4 +209,8 @@ def _cannot_open(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     meaning = explained(error, path, committing=False)
     if isinstance(meaning, Damaged):
         return meaning
-    return CannotOpen(f"The database {path} cannot be opened: {error}.")
+    return cannot_open(f"The database {path} cannot be opened: {error}.", error)
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")

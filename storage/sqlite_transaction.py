@@ -13,6 +13,7 @@ from protocol.ids import ClientId, ImageId, SessionId
 from protocol.requests import JsonText
 from storage.document import Change, Evaluation, ImageRecord, RememberedReply
 from storage.failpoints import hit
+from storage.fences import first_commit
 from storage.recent_heads import RecentHead, RecentHeads
 from storage.sqlite_contexts import drop_contexts, write_contexts
 from storage.sqlite_events import keep_newest, write_events
@@ -58,15 +59,16 @@ class SqliteTransaction:
         self._recent = recent
 
     def create_session(self, change: Change) -> int:
-        """Store a new session, as commit 1, and return its fence."""
+        """Store a new session, or one that comes back, and return its fence."""
         head = change.head
         session_id = head.session_id
         if session_row(self._connection, session_id) is not None:
             raise StaleWriter(f"Session {session_id} cannot be created: there is one of this id.")
         fence = self._fence_after(0)
-        stored = _following(None, change, 1)
-        insert_session(self._connection, stored, 1, fence, dirty_since=self._clock())
-        self._write_parts(session_id, change, 1, stored.running)
+        number = 1 if change.follows is None else first_commit(fence, change.follows)
+        stored = _following(None, change, number)
+        insert_session(self._connection, stored, number, fence, dirty_since=self._clock())
+        self._write_parts(session_id, change, number, stored.running)
         return fence
 
     def open_session(self, session_id: SessionId) -> OpenedSession:

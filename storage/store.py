@@ -115,9 +115,10 @@ class Transaction(Protocol):
     """What the writer may do; durable when the transaction's block has ended."""
 
     def create_session(self, change: Change) -> int:
-        """Store a new session, as commit 1, and return its fence.
+        """Store a new session, and return its fence.
 
-        Raises `StaleWriter` when there is a session of this id.
+        It is commit 1; of one that comes back, `follows`, the number is above all that any session
+        of its id ever had here. Raises `StaleWriter` when there is a session of this id.
         """
 
     def open_session(self, session_id: SessionId) -> OpenedSession:

@@ -104,19 +104,26 @@ def verified(path: Path, progress: Progress) -> tuple[Backup, list[str]]:
     """A backup of which all was read, and what of its contents is damaged. Raises `CannotDo`."""
     try:
         return read_backup(path), verify_backup(path, progress)
-    except (StoreError, OSError, sqlite3.Error) as problem:
+    except StoreError as problem:
         raise CannotDo(str(problem)) from None
+    except (OSError, sqlite3.Error) as problem:
+        raise CannotDo(f"{path} cannot be read: {problem}") from None
 
 
 def restored(
     where: Place, backup: Path, progress: Progress, *, newest_files: bool, force: bool
 ) -> RecoveryReport:
     """Put a backup in place. Raises `CannotDo`."""
-    wish = Wish(backup, newest_files=newest_files, force=force)
+    wish = Wish(backup, newest_files=newest_files, force=force, others=where.backups)
     try:
         return restore_backup(where.data.directory, wish, time.time(), progress)
-    except (StoreError, OSError, sqlite3.Error) as problem:
+    except StoreError as problem:
         raise CannotDo(str(problem)) from None
+    except (OSError, sqlite3.Error) as problem:
+        raise CannotDo(
+            f"{backup} cannot be restored: {problem}. Nothing was removed; make room or give "
+            "access, and do it again."
+        ) from None
 
 
 def recovered(

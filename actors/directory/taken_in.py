@@ -72,6 +72,7 @@ def as_same_session(contents: SessionContents, now: float) -> Change:
         sections=contents.sections,
         history=_ended(contents.evaluations),
         contexts=_kept_from_now(contents.contexts, now),
+        follows=contents.number,
     )
 
 

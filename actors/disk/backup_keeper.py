@@ -126,7 +126,7 @@ class BackupKeeper(ThreadedActor):
         generations = Generations(
             settings.backups_hourly, settings.backups_daily, settings.backups_weekly
         )
-        removed = prune(directory, generations)
+        removed = prune(directory, generations, made)
         log.info(
             "backup_made",
             file=str(made.path),
@@ -137,11 +137,10 @@ class BackupKeeper(ThreadedActor):
         )
 
     def _is_due(self, directory: Path, interval: float) -> bool:
-        backups, _ = backups_in(directory)
-        if not backups:
-            return True
-        ago = self._services.clocks.running_time() - backups[0].manifest.running_time
-        return ago >= interval or ago < 0  # those of another service's time say nothing
+        now = self._services.clocks.running_time()
+        times = (each.manifest.running_time for each in backups_in(directory)[0])
+        # Those of a time that has not come are of another service, and say nothing.
+        return now - max((time for time in times if time <= now), default=-interval) >= interval
 
 
 def _yielding(stopping: threading.Event) -> Callable[[str, int, int], None]:

@@ -95,8 +95,10 @@ def test_a_backup_is_made_when_there_is_none_and_then_by_running_time(site: Site
     looked_again()
     assert len(site.backups()) == 1, "no time has passed"
     site.run_to(7200.0)  # backups of one hour are not kept side by side
-    eventually(lambda: len(site.backups()) == 2)
+    made = eventually(lambda: len(site.backups()) == 2 and site.backups())
+    looked_again()
     stopped(keeper)
+    assert site.backups() == made, "no more time has passed"
     assert all(verify_backup(each.path) == [] for each in site.backups())
     assert {each.manifest.by for each in site.backups()} == {"schedule"}
 
@@ -108,6 +110,23 @@ def test_what_was_made_before_a_restart_counts(site: Site) -> None:
     looked_again()
     stopped(keeper)
     assert len(site.backups()) == 1
+
+
+def test_backups_of_a_later_running_time_do_not_let_it_make_one_after_the_other(
+    site: Site,
+) -> None:
+    """It was lost with a database, or they are of another service."""
+    site.run_to(7200.0)
+    site.house.back_up()
+    site.run_to(5.0)
+    keeper = site.start()
+    eventually(lambda: len(site.backups()) == 2)
+    names = [each.name for each in site.backups()]
+    looked_again()
+    assert [each.name for each in site.backups()] == names
+    site.run_to(6.0)
+    eventually(lambda: site.backups()[0].manifest.running_time == 6.0)
+    stopped(keeper)
 
 
 def test_nothing_is_made_where_it_is_turned_off(site: Site) -> None:

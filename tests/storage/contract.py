@@ -268,6 +268,36 @@ class StoreContract(ABC):
         with store.transaction() as transaction, pytest.raises(StaleWriter):
             transaction.apply(a_commit(first, 2))
 
+    @pytest.mark.parametrize("follows", [1, 3, 8, 2**53])
+    def test_a_session_that_comes_back_goes_on_above_all_numbers_of_its_lives(
+        self, store: Store, follows: int
+    ) -> None:
+        with store.transaction() as transaction:
+            fence = transaction.create_session(a_change())
+            for number in range(2, 9):
+                transaction.apply(a_commit(fence, number))
+        last = 8
+        for _ in range(3):
+            with store.transaction() as transaction:
+                transaction.delete_session(S1, fence)
+                change = a_change(follows=follows, sections={"session_state": text(1)})
+                fence = transaction.create_session(change)
+            contents = store.contents(S1)
+            assert contents is not None
+            assert last < contents.number < 2**53
+            last = contents.number + 1
+            with store.transaction() as transaction:
+                transaction.apply(a_commit(fence, last))
+        with store.transaction() as transaction:
+            assert transaction.open_session(S1).number == last
+
+    def test_a_session_goes_on_above_the_number_that_it_comes_back_with(self, store: Store) -> None:
+        with store.transaction() as transaction:
+            transaction.create_session(a_change(follows=2**40))
+        contents = store.contents(S1)
+        assert contents is not None
+        assert contents.number > 2**40
+
     def test_a_touch_moves_used_at_forward_and_spends_no_number(self, store: Store) -> None:
         with store.transaction() as transaction:
             fence = transaction.create_session(a_change(used_at=10.0))

@@ -9,9 +9,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from protocol.ids import ClientId, ImageId, SessionId
 from storage.backup import create_backup
-from storage.backup_file import Backup
+from storage.backup_file import Backup, seal_backup
 from storage.data_paths import DataPaths
 from storage.document import ImageRecord
 from storage.open_data import OpenedData, open_data
@@ -44,7 +46,7 @@ class House:
         return opened.recovery
 
     @contextmanager
-    def _store(self) -> Iterator[SqliteStore]:
+    def store(self) -> Iterator[SqliteStore]:
         """The store; afterwards all is in the database's own file, so that damage there counts."""
         with self.opened().store as store:
             yield store
@@ -52,13 +54,13 @@ class House:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def create(self, *names: str) -> None:
-        with self._store() as store, store.transaction() as transaction:
+        with self.store() as store, store.transaction() as transaction:
             for name in names:
                 transaction.create_session(a_change(name, **_parts(name, 1)))
 
     def commit(self, name: str, **parts: Any) -> int:
         """One more commit of a session; its number."""
-        with self._store() as store, store.transaction() as transaction:
+        with self.store() as store, store.transaction() as transaction:
             opened = transaction.open_session(a_session(name))
             number = opened.number + 1
             parts = _parts(name, number) | parts
@@ -67,7 +69,7 @@ class House:
 
     def share(self, theme: str, time: float = 50.0) -> None:
         """Images, preferences, and a running time."""
-        with self._store() as store, store.transaction() as transaction:
+        with self.store() as store, store.transaction() as transaction:
             transaction.put_image(
                 ImageRecord(image_id=ImageId("i1"), address="tcp://a:1", name=theme)
             )
@@ -77,7 +79,7 @@ class House:
     def file(self, *names: str) -> None:
         """Write session files."""
         files = SessionFiles(self.paths.sessions)
-        with self._store() as store:
+        with self.store() as store:
             for name in names:
                 contents = store.contents(a_session(name))
                 assert contents is not None
@@ -129,6 +131,13 @@ def flip(path: Path, offset: int, bit: int = 0) -> None:
     data = bytearray(path.read_bytes())
     data[offset] ^= 1 << bit
     path.write_bytes(data)
+
+
+def reseal(backup: Backup, **fields: Any) -> None:
+    """Give a backup another manifest, as whole as the first."""
+    os.truncate(backup.path, backup.manifest.size)
+    manifest = msgspec.structs.replace(backup.manifest, **fields)
+    seal_backup(backup.path, backup.path, manifest)
 
 
 def session(name: str) -> SessionId:

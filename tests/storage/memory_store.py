@@ -23,6 +23,7 @@ from storage.document import (
     StoredEvent,
     StoredSection,
 )
+from storage.fences import first_commit
 from storage.store import (
     Commit,
     OpenedSession,
@@ -76,7 +77,8 @@ class MemoryTransaction:
         if head.session_id in self.sessions:
             raise StaleWriter(head.session_id)
         self.fences += 1
-        session = _Session(self.fences, 0, head, head.used_at, None)
+        first = 1 if change.follows is None else first_commit(self.fences, change.follows)
+        session = _Session(self.fences, first - 1, head, head.used_at, None)
         self.sessions[head.session_id] = session
         self._write(session, change)
         return self.fences

@@ -1,6 +1,6 @@
 """A process that opens, backs up or restores a data directory, and is killed at a failpoint.
 
-    recovering_child.py DIRECTORY open|backup|restore
+    recovering_child.py DIRECTORY open|backup|prune|restore
 
 The environment arms the failpoint.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from storage.backup_generations import Generations, prune
 from storage.restore import Wish, restore_backup
 from tests.storage.data_house import NOON, House
 
@@ -20,6 +21,8 @@ def main() -> None:
         house.opened().store.close()
     elif task == "backup":
         house.back_up()
+    elif task == "prune":
+        prune(house.backups, Generations())
     else:
         (backup,) = house.backups.glob("*.stui-backup")
         restore_backup(house.paths.directory, Wish(backup, force=True), NOON)

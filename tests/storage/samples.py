@@ -49,6 +49,7 @@ PARTS = (
     "keep_events",
     "keep_evaluations",
     "history",
+    "follows",
 )
 
 

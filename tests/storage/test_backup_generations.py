@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.backup import backups_in
 from storage.backup_file import Backup, Manifest
 from storage.backup_generations import Generations, dispensable, prune
-from tests.storage.data_house import House
+from tests.storage.data_house import House, flip, session
 
 HOUR, DAY, WEEK = 3600.0, 86400.0, 7 * 86400.0
 
@@ -89,3 +93,52 @@ def test_pruning_removes_files_and_leaves_alone_what_is_no_backup(tmp_path: Path
         stranger.name,
         "lock",
     }
+
+
+def test_the_backup_that_was_just_made_stays_although_others_seem_newer(tmp_path: Path) -> None:
+    """Those of another service lie beside it, which has run for longer."""
+    house, other = House(tmp_path / "ours"), House(tmp_path / "theirs")
+    other.backups = house.backups
+    house.create("a")
+    for _ in range(3):
+        other.create("a")
+        other.commit("a")
+        with other.opened().store as store, store.transaction() as transaction:
+            transaction.delete_session(session("a"), transaction.open_session(session("a")).fence)
+    theirs = other.back_up()
+    ours = [house.back_up(), house.back_up()]
+
+    removed = prune(house.backups, Generations(1, 1, 1), ours[1])
+
+    assert [each.path for each in removed] == [ours[0].path]
+    assert theirs.path.exists()
+
+
+@pytest.mark.parametrize("rotten", [[], [2], [2, 1]], ids=str)
+def test_the_only_good_backup_stays_while_new_ones_have_damage(
+    tmp_path: Path, rotten: list[int]
+) -> None:
+    house = House(tmp_path)
+    house.create("a")
+    good = [house.back_up() for _ in range(3)]
+    for each in rotten:
+        flip(good[each].path, 9000)
+    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as connection:
+        connection.execute("UPDATE sessions SET head = x'00'")
+    damaged = [house.back_up() for _ in range(2)]
+
+    prune(house.backups, Generations(0, 0, 0), damaged[1])
+
+    left = {each.path for each in backups_in(house.backups)[0]}
+    assert left == {damaged[1].path, good[2].path, good[2 - len(rotten)].path}
+
+
+def test_only_the_new_backup_stays_where_it_is_good_and_no_more_are_wanted(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.create("a")
+    rotten, good, made = (house.back_up() for _ in range(3))
+    flip(rotten.path, 9000)
+    assert [each.path for each in prune(house.backups, Generations(0, 0, 0), made)] == [
+        rotten.path,
+        good.path,
+    ]

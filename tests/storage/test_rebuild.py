@@ -239,7 +239,9 @@ def test_a_session_whose_every_copy_is_damaged_is_told_as_missing(house: House) 
 
     report = house.recovery()
 
-    assert [each.session_id for each in report.missing] == [session("d")]
+    (lost,) = report.missing
+    assert lost.session_id == session("d")
+    assert all(problem.startswith("the damaged database: ") for problem in lost.problems)
     assert "d" not in house.numbers()
 
 

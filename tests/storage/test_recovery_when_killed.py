@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from storage.backup import backups_in, verify_backup
+from storage.backup_generations import Generations, prune
 from storage.restore import Wish, restore_backup
 from tests.storage.data_house import NOON, House, garbage, lose, session
 
@@ -23,8 +24,11 @@ REPLACING = [
     "replacement.flush.before",
     "replacement.commit.before",
     "replacement.commit.after",
+    "replacement.begin",
     "replacement.move.before",
     "replacement.move.after",
+    "replacement.move.before@2",
+    "replacement.move.after@2",
     "replacement.aside",
     "replacement.between",
     "replacement.after",
@@ -47,10 +51,18 @@ RESTORING = [
     *REPLACING,
 ]
 REPAIRING = [
+    "repair.copy.before",
+    "repair.copy.after",
     "repair.aside.after",
     "repair.session.before",
+    "repair.ready.before",
+    "repair.ready.after",
     "repair.commit.before",
     "repair.commit.after",
+    "repair.finish.before",
+    "repair.report.before",
+    "repair.placed",
+    "repair.finish.after",
 ]
 BACKING_UP = [
     "backup.copy.before",
@@ -61,6 +73,8 @@ BACKING_UP = [
     "backup.rename.before",
     "backup.rename.after",
 ]
+PRUNING = ["backup.prune", "backup.prune@2", "backup.pruned"]
+"""`NAME@2` is where it is passed for the second time."""
 
 
 @pytest.fixture
@@ -77,9 +91,10 @@ def house(tmp_path: Path) -> House:
 
 
 def killed(house: House, task: str, place: str) -> None:
+    name, _, first = place.partition("@")
     child = subprocess.run(
         [sys.executable, str(CHILD), str(house.paths.directory), task],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "STUI_FAILPOINTS": f"{place}=kill"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "STUI_FAILPOINTS": f"{name}=kill@{first or 1}"},
         capture_output=True,
         check=False,
         timeout=60,
@@ -129,14 +144,54 @@ def test_a_rebuild_that_is_killed_again_and_again_ends_at_last(house: House) -> 
 
 @pytest.mark.parametrize("place", REPAIRING)
 def test_a_repair_that_is_killed_is_done_again(house: House, place: str) -> None:
-    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as connection:
-        connection.execute("UPDATE sessions SET head = x'00'")
+    damaged = damage_all(house)
 
     killed(house, "open", place)
 
     assert house.numbers() == {"a": 2, "b": 2}
     assert house.opened().recovery is None
-    assert list(house.paths.reports.glob("repair-*.json"))
+    nothing_is_left_over(house)
+    copies = [path.read_bytes() for path in house.paths.set_aside.rglob("stui.db")]
+    assert copies == [damaged]
+    (report,) = house.paths.reports.glob("repair-*.json")
+    assert b"session_b" in report.read_bytes()
+
+
+def test_a_repair_that_is_killed_again_and_again_leaves_one_copy_and_one_report(
+    house: House,
+) -> None:
+    damaged = damage_all(house)
+    for place in REPAIRING[:6]:
+        killed(house, "open", place)
+    killed(house, "open", "repair.commit.after")
+
+    assert house.opened().recovery is None
+    assert [path.read_bytes() for path in house.paths.set_aside.rglob("stui.db")] == [damaged]
+    assert len(list(house.paths.reports.glob("repair-*.json"))) == 1
+    assert house.numbers() == {"a": 2, "b": 2}
+
+
+def damage_all(house: House) -> bytes:
+    """Let every session be damaged; what the database is then."""
+    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as connection:
+        connection.execute("UPDATE sessions SET head = x'00'")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return house.paths.database.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["log.again.before", "log.again.after"])
+def test_a_start_that_is_killed_while_it_writes_the_log_again_loses_nothing(
+    house: House, place: str
+) -> None:
+    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sessions").fetchall()
+        with house.opened().store as store, store.transaction() as transaction:
+            transaction.set_running_time(77.0)
+        killed(house, "open", place)
+
+    with house.opened().store as store:
+        assert store.running_time() == 77.0
 
 
 @pytest.mark.parametrize("place", RESTORING)
@@ -147,10 +202,10 @@ def test_a_restore_that_is_killed_leaves_the_one_or_the_other_and_can_be_done_ag
 
     killed(house, "restore", place)
 
-    before, after = {"a": 2, "b": 2}, {"a": 1 + 2**20, "b": 1 + 2**20}
-    assert house.numbers() in (before, after)
+    found = house.numbers()
+    assert found == {"a": 2, "b": 2} or min(found.values()) > 2**20, "all of the one or the other"
     restore_backup(house.paths.directory, Wish(backup, force=True), NOON)
-    assert house.numbers() == after
+    assert min(house.numbers().values()) > max(found.values())
     nothing_is_left_over(house)
     numbers = {path.stat().st_size for path in house.paths.set_aside.rglob("session*.stui")}
     assert numbers, "what was there is kept"
@@ -168,6 +223,24 @@ def test_a_backup_that_is_killed_leaves_nothing_that_could_be_taken_for_one(
     made = house.back_up()
     assert verify_backup(made.path) == []
     assert not list(house.backups.glob("*.making*"))
+    assert house.numbers() == {"a": 2, "b": 2}
+
+
+@pytest.mark.parametrize("place", PRUNING)
+def test_a_removal_of_old_backups_that_is_killed_leaves_good_ones_and_is_done_again(
+    house: House, place: str
+) -> None:
+    house.back_up()
+    newest = house.back_up()
+
+    killed(house, "prune", place)
+
+    found, unusable = backups_in(house.backups)
+    assert unusable == []
+    assert len(found) == {"backup.prune": 3, "backup.prune@2": 2, "backup.pruned": 1}[place]
+    prune(house.backups, Generations())
+    assert [each.path for each in backups_in(house.backups)[0]] == [newest.path]
+    assert verify_backup(newest.path) == []
     assert house.numbers() == {"a": 2, "b": 2}
 
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from protocol.ids import ClientId
+from protocol.events import EVENTS_LOST
+from protocol.ids import ClientId, ImageId
+from storage import failpoints
+from storage.commit_mark import read_mark
+from storage.disk_trouble import DiskTrouble
+from storage.document import ImageRecord
+from storage.recovery_report import RecoveryReport
 from tests.storage.data_house import House, flip, halve, session
+from tests.storage.samples import text
 
 A = session("a")
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def house(tmp_path: Path) -> Iterator[House]:
     """Two sessions, each with a backup of commit 1 and a file of commit 2, both at commit 2."""
     house = House(tmp_path)
     house.create("a", "b")
@@ -25,7 +34,8 @@ def house(tmp_path: Path) -> House:
     house.commit("a")
     house.commit("b")
     house.file("a", "b")
-    return house
+    yield house
+    failpoints.disarm_all()
 
 
 def change(house: House, sql: str, *parameters: object) -> None:
@@ -217,3 +227,244 @@ def test_a_session_that_was_deleted_does_not_come_back(house: House) -> None:
     house.recovery()
 
     assert house.numbers() == {"b": 2}
+
+
+# --- events
+
+
+def lost_events(house: House, name: str) -> list[str]:
+    with house.opened().store as store:
+        events = store.events(session(name), 0, 1000)
+    return [str(each.data["reason"]) for each in events if each.event == EVENTS_LOST]
+
+
+def test_behind_the_mark_those_that_stay_are_told_that_they_may_have_gone_back(
+    house: House,
+) -> None:
+    lose_the_end_of_the_log(house)
+
+    house.recovery()
+
+    (of_a,), (of_b,) = lost_events(house, "a"), lost_events(house, "b")
+    assert "session file" in of_a
+    assert of_b.endswith("the database, which lacks its last commits")
+
+
+def test_events_after_that_one_have_higher_numbers(house: House) -> None:
+    lose_the_end_of_the_log(house)
+    house.recovery()
+    with house.opened().store as store:
+        (told,) = (each for each in store.events(session("b"), 0, 99) if each.event == EVENTS_LOST)
+        with store.transaction() as transaction:
+            assert told.seq < transaction.open_session(session("b")).fence << 20
+
+
+def test_where_only_a_session_was_damaged_the_others_are_told_nothing(house: House) -> None:
+    change(house, DAMAGE["head"], A)
+
+    house.recovery()
+
+    assert lost_events(house, "a") == lost_events(house, "b") == []
+
+
+def test_a_session_that_came_back_older_is_told_so(house: House) -> None:
+    change(house, DAMAGE["head"], A)
+    halve(house.session_file("a"))
+
+    house.recovery()
+
+    assert len(lost_events(house, "a")) == 1
+    assert lost_events(house, "b") == []
+
+
+# --- what is no session's
+
+
+def test_a_row_whose_key_is_damaged_comes_back_from_a_backup(house: House) -> None:
+    change(house, "UPDATE images SET image_id = 'j1'")
+    change(house, "UPDATE preferences SET client_id = 'clienu'")
+
+    report = house.recovery()
+
+    findings = " ".join(report.findings)
+    assert "images: j1 is lost" in findings
+    assert "images: i1 is as in backup " in findings
+    with house.opened().store as store:
+        assert [image.name for image in store.images()] == ["dark"]
+        assert store.preferences(ClientId("client")) is not None
+        assert store.preferences(ClientId("clienu")) is None
+    assert house.opened().recovery is None
+
+
+def test_beside_a_damaged_key_good_rows_stay_and_old_ones_stay_away(house: House) -> None:
+    with house.store() as store, store.transaction() as transaction:
+        transaction.put_preferences(ClientId("other"), text({"theme": "old"}))
+        transaction.put_image(ImageRecord(image_id=ImageId("old"), address="tcp://a:2", name="old"))
+    house.back_up()
+    with house.store() as store, store.transaction() as transaction:
+        transaction.remove_image(ImageId("old"))
+    house.back_up()
+    with house.store() as store, store.transaction() as transaction:
+        transaction.put_preferences(ClientId("other"), text({"theme": "new"}))
+    change(house, "UPDATE preferences SET client_id = 'clienu' WHERE client_id = 'client'")
+    change(house, "UPDATE images SET image_id = 'j1'")
+
+    house.recovery()
+
+    with house.opened().store as store:
+        assert [image.name for image in store.images()] == ["dark"]
+        found = store.preferences(ClientId("other"))
+        assert found is not None
+        assert found.text == text({"theme": "new"})
+        assert store.preferences(ClientId("client")) is not None
+
+
+def test_an_image_that_was_forgotten_does_not_come_back_with_a_damaged_one(house: House) -> None:
+    change(house, "DELETE FROM images")
+    change(house, "UPDATE preferences SET data = x'00'")
+
+    report = house.recovery()
+
+    assert not any("is lost" in finding for finding in report.findings)
+    with house.opened().store as store:
+        assert store.images() == []
+        assert store.preferences(ClientId("client")) is not None
+
+
+def test_a_row_that_the_newest_backup_has_damaged_too_comes_from_an_older_one(
+    house: House,
+) -> None:
+    change(house, "UPDATE images SET data = x'00'")
+    house.back_up()
+
+    report = house.recovery()
+
+    assert any("images: i1 is as in backup " in finding for finding in report.findings)
+    with house.opened().store as store:
+        assert [image.name for image in store.images()] == ["dark"]
+
+
+def test_no_older_backup_is_read_than_is_needed(house: House) -> None:
+    (oldest,) = house.backups.glob("*.stui-backup")
+    flip(oldest, 5000)
+    house.back_up()
+    change(house, "UPDATE images SET data = x'00'")
+    change(house, DAMAGE["head"], A)
+
+    report = house.recovery()
+
+    assert not any("checksum" in finding for finding in report.findings)
+    assert any("images: i1 is as in backup " in finding for finding in report.findings)
+
+
+# --- what is set aside, and the report
+
+
+def left_over(house: House) -> list[Path]:
+    return [
+        *house.paths.directory.glob("making-*"),
+        *house.paths.directory.glob("repair-*"),
+        *house.paths.set_aside.glob("*"),
+        *house.paths.reports.glob("*"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "repair.copy.before",
+        "repair.aside.after",
+        "repair.session.before",
+        "repair.ready.before",
+        "repair.commit.before",
+    ],
+)
+def test_a_repair_that_fails_leaves_no_copy_and_no_report(house: House, place: str) -> None:
+    change(house, DAMAGE["head"], A)
+    before = house.paths.database.read_bytes()
+
+    for _ in range(3):
+        failpoints.arm(place, "raise", "EIO")
+        with pytest.raises(DiskTrouble, match="cannot be brought back"):
+            house.opened()
+        assert left_over(house) in ([], [*house.paths.directory.glob("making-*")])
+    assert house.paths.database.read_bytes() == before
+
+    report = house.recovery()
+
+    (aside,) = house.paths.set_aside.iterdir()
+    assert report.set_aside == str(aside)
+    assert not list(house.paths.directory.glob("making-*"))
+    assert {path.name for path in aside.iterdir()} >= {"stui.db", "commits.mark"}
+    assert (aside / "stui.db").read_bytes() == before
+
+
+def test_what_is_reported_is_what_was_done(house: House) -> None:
+    change(house, DAMAGE["head"], A)
+
+    report = house.recovery()
+
+    (file,) = house.paths.reports.iterdir()
+    assert msgspec.json.decode(file.read_bytes(), type=RecoveryReport) == report
+    (aside,) = house.paths.set_aside.iterdir()
+    assert file.name == f"repair-{aside.name}.json"
+    assert not (aside / "report.json").exists()
+
+
+@pytest.mark.parametrize("reason", ["ENOSPC", "EDQUOT"])
+def test_without_room_for_a_copy_it_is_repaired_all_the_same_and_says_so(
+    house: House, reason: str
+) -> None:
+    change(house, DAMAGE["head"], A)
+    failpoints.arm("repair.copy.after", "raise", reason)
+
+    report = house.recovery()
+
+    assert report.set_aside == ""
+    assert any("No copy of the database as it was" in finding for finding in report.findings)
+    assert house.numbers() == {"a": 2, "b": 2}
+    assert not house.paths.set_aside.exists()
+    (file,) = house.paths.reports.iterdir()
+    assert msgspec.json.decode(file.read_bytes(), type=RecoveryReport) == report
+
+
+def test_where_it_cannot_be_told_whether_it_was_done_the_report_stays_with_the_copy(
+    house: House,
+) -> None:
+    made = house.paths.directory / "repair-77-20260101T000000.000Z"
+    made.mkdir()
+    (made / "report.json").write_bytes(b"{}")
+    (made / "stui.db").write_bytes(b"as it was")
+    house.paths.database.write_bytes(b"")
+
+    house.recovery()
+
+    aside = house.paths.set_aside / "20260101T000000.000Z"
+    assert {path.name for path in aside.iterdir()} == {"report.json", "stui.db"}
+    assert not list(house.paths.reports.glob("repair-*"))
+
+
+def test_after_a_repair_the_mark_is_that_of_the_database(house: House) -> None:
+    change(house, DAMAGE["head"], A)
+    before = read_mark(house.paths.mark)
+    assert before is not None
+
+    house.recovery()
+
+    after = read_mark(house.paths.mark)
+    assert after is not None
+    assert after > before
+    assert house.opened().recovery is None
+
+
+def test_an_error_of_the_disk_is_not_taken_for_damage(house: House) -> None:
+    """Where the database cannot be read just now, nothing older takes its place."""
+    before = house.paths.database.read_bytes()
+    failpoints.arm("repair.finish.before", "raise", "EIO")
+    (house.paths.directory / "repair-1-x").mkdir()
+
+    with pytest.raises(DiskTrouble):
+        house.opened()
+
+    assert house.paths.database.read_bytes() == before
+    assert house.opened().recovery is None

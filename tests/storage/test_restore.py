@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from protocol.events import EVENTS_LOST
+from storage import failpoints
 from storage.backup_file import Backup
 from storage.data_directory import DataDirectory
-from storage.recover_one import find_session, is_known
 from storage.restore import Wish, WouldReplace, restore_backup
 from storage.store import CannotOpen, Damaged
-from storage.winners import Winner
 from tests.storage.data_house import NOON, House, flip, garbage, lose, session
 
 A = session("a")
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def house(tmp_path: Path) -> Iterator[House]:
+    yield House(tmp_path)
+    failpoints.disarm_all()
 
 
 @pytest.fixture
@@ -64,6 +67,7 @@ def test_newer_session_files_are_told(house: House, backup: Backup) -> None:
     report = restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON)
     assert [finding.split()[0] for finding in report.findings] == [A, session("b"), session("c")]
     assert {each.age for each in report.sessions} == {"older"}
+    assert report.missing == []
     assert house.opened().recovery is None
 
 
@@ -78,6 +82,22 @@ def test_without_force_nothing_is_replaced(house: House, backup: Backup) -> None
     with pytest.raises(WouldReplace, match="--force"):
         restore_backup(house.paths.directory, Wish(backup.path), NOON)
     assert revisions(house) == {"a": 2, "b": 2, "c": 1}
+
+
+def test_session_files_alone_and_a_database_alone_are_not_replaced_without_force(
+    house: House, backup: Backup
+) -> None:
+    kept = house.paths.database.read_bytes()
+    lose(house.paths.database)
+    with pytest.raises(WouldReplace):
+        restore_backup(house.paths.directory, Wish(backup.path), NOON)
+    shutil.rmtree(house.paths.sessions)
+    house.paths.database.write_bytes(kept)
+    with pytest.raises(WouldReplace):
+        restore_backup(house.paths.directory, Wish(backup.path), NOON)
+    house.paths.database.write_bytes(b"")
+    report = restore_backup(house.paths.directory, Wish(backup.path), NOON)
+    assert (report.set_aside, len(report.sessions)) == ("", 2)
 
 
 def test_a_directory_in_use_is_refused(house: House, backup: Backup) -> None:
@@ -108,81 +128,115 @@ def test_a_backup_is_restored_on_another_machine(
     assert elsewhere.commit("a") > 2
 
 
-def test_fences_and_running_time_are_above_what_there_was(house: House, backup: Backup) -> None:
-    with house.opened().store as store, store.transaction() as transaction:
-        before = transaction.open_session(A).fence
-
-    report = restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON)
-
-    assert report.running_time == 90.0
-    with house.opened().store as store:
-        with store.transaction() as transaction:
-            opened = transaction.open_session(A)
-        last = store.events(A, 0, 10)[-1]
-    assert before < opened.previous_fence < opened.fence
-    assert (last.event, last.seq) == (EVENTS_LOST, opened.previous_fence << 20)
-
-
-def test_what_was_given_up_by_a_restore_never_wins_again(house: House, backup: Backup) -> None:
-    """A later backup, and a file that somebody keeps, have higher numbers of the old branch."""
-    for _ in range(5):
-        house.commit("a")
-    house.back_up()
-    restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON)
+def test_what_was_newer_in_the_database_alone_is_told_too(house: House, backup: Backup) -> None:
     house.commit("a")
-    house.file("a")
-    lose(house.paths.database)
-
-    house.recovery()
-
-    with house.opened().store as store:
-        contents = store.contents(A)
-    assert contents is not None
-    assert contents.number == backup_number() + 1
-
-
-def backup_number() -> int:
-    return 1 + 2**20
+    house.create("d")
+    wish = Wish(backup.path, force=True, newest_files=True)
+    report = restore_backup(house.paths.directory, wish, NOON)
+    assert report.findings == [
+        f"{A} was newer in the database, which is set aside",
+        f"{session('d')} was newer in the database, which is set aside",
+    ]
+    ages = {each.session_id: each.age for each in report.sessions}
+    assert (ages[A], ages[session("b")]) == ("older", "maybe older")
 
 
-@pytest.mark.parametrize("how", [lose, garbage])
-def test_a_restore_does_not_need_the_old_database(
-    house: House, backup: Backup, how: object
+def damage_and_back_up(house: House) -> Backup:
+    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as connection:
+        connection.execute("UPDATE sessions SET head = x'00' WHERE session_id = ?", (A,))
+    return house.back_up()
+
+
+def test_what_is_damaged_in_the_backup_is_missing_and_said_to_be_in_its_file(
+    house: House, backup: Backup
 ) -> None:
-    assert callable(how)
-    how(house.paths.database)
+    damaged = damage_and_back_up(house)
+    report = restore_backup(house.paths.directory, Wish(damaged.path, force=True), NOON)
+    assert revisions(house) == {"b": 2, "c": 1}
+    (missing,) = report.missing
+    assert missing.session_id == A
+    assert "cut short" in missing.problems[0]
+    (finding,) = report.findings
+    assert finding.startswith(f"{A} was newer in session file")
+
+
+def test_what_is_damaged_in_the_backup_is_taken_from_its_file_where_files_are_wanted(
+    house: House, backup: Backup
+) -> None:
+    house.commit("a")
+    damaged = damage_and_back_up(house)
+    wish = Wish(damaged.path, force=True, newest_files=True)
+    report = restore_backup(house.paths.directory, wish, NOON)
+    assert revisions(house) == {"a": 2, "b": 2, "c": 1}
+    assert report.missing == []
+    lost = {each.session_id: each.lost for each in report.sessions}
+    assert "cut short" in lost[A][0]
+    assert lost[session("b")] == []
+
+
+def test_a_restore_that_fails_takes_no_room_and_can_be_done_again(
+    house: House, backup: Backup
+) -> None:
+    for place in ("backup.restore.begin", "backup.restore.session", "replacement.commit.before"):
+        failpoints.arm(place, "raise", "ENOSPC")
+        with pytest.raises(OSError, match="No space"):
+            restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON)
+        failpoints.disarm_all()
+        assert not list(house.paths.directory.glob("making-*"))
+        assert revisions(house) == {"a": 2, "b": 2, "c": 1}
     restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON)
     assert revisions(house) == {"a": 1, "b": 1}
 
 
-def test_one_session_is_found_as_it_was_at_a_time(house: House) -> None:
-    house.create("a")
-    house.back_up()
-    for at in (2000.0, 3000.0):
-        house.commit("a", last_modified=at)
-        house.back_up()
-    house.commit("a", last_modified=4000.0)
-    house.file("a")
+def test_the_copy_that_a_repair_set_aside_stays_although_that_was_cut_short(
+    house: House, backup: Backup
+) -> None:
+    damage_and_back_up(house)
+    damaged = house.paths.database.read_bytes()
+    failpoints.arm("repair.finish.before", "raise", "EIO")
+    with pytest.raises(CannotOpen):
+        house.opened()
+    failpoints.disarm_all()
 
-    def found(at: float | None) -> int | None:
-        winner = find_session(house.paths, house.backups, A, at)
-        return winner.session.contents.number if isinstance(winner, Winner) else None
+    restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON)
 
-    assert [found(at) for at in (None, 4000.0, 3999.0, 2000.0, 1999.0, 999.0)] == [
-        4,
-        4,
-        3,
-        2,
-        1,
-        None,
-    ]
+    assert revisions(house) == {"a": 1, "b": 1}
+    kept = [path.read_bytes() for path in house.paths.set_aside.rglob("stui.db")]
+    assert len(kept) == 2
+    assert damaged in kept
+    assert not list(house.paths.directory.glob("repair-*"))
 
 
-def test_a_session_is_known_where_its_row_is_there(house: House) -> None:
-    assert not is_known(house.paths, A)
-    house.create("a")
-    assert is_known(house.paths, A)
-    assert not is_known(house.paths, session("b"))
-    garbage(house.paths.database)
-    with pytest.raises(Damaged):
-        is_known(house.paths, A)
+def test_a_mark_that_cannot_be_read_does_not_stop_a_restore(house: House, backup: Backup) -> None:
+    lose(house.paths.mark)
+    house.paths.mark.mkdir()
+    restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON)
+    assert revisions(house) == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("how", [lose, garbage])
+@pytest.mark.parametrize("newest_files", [True, False], ids=["files", "backup"])
+def test_a_restore_does_not_need_the_old_database(
+    house: House, backup: Backup, how: Callable[[Path], None], newest_files: bool
+) -> None:
+    how(house.paths.database)
+    wish = Wish(backup.path, force=True, newest_files=newest_files)
+    report = restore_backup(house.paths.directory, wish, NOON)
+    assert revisions(house) == ({"a": 2, "b": 2, "c": 1} if newest_files else {"a": 1, "b": 1})
+    named = [] if newest_files else [A, session("b"), session("c")]
+    assert [finding.split()[0] for finding in report.findings] == named
+
+
+def test_progress_is_told_and_may_give_up(house: House, backup: Backup) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def tell(*what: Any) -> None:
+        told.append(what)
+        if what == ("sessions restored", 2, 0):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON, tell)
+    assert [what for what, *_ in told] == ["bytes read", "sessions restored", "sessions restored"]
+    assert not list(house.paths.directory.glob("making-*"))
+    assert revisions(house) == {"a": 2, "b": 2, "c": 1}

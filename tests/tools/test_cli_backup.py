@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from storage import failpoints
 from storage.session_file import read_file
 from tests.storage.data_house import House, flip, garbage, session
 from tests.support.backend import RunningBackend, running_backend
@@ -22,10 +26,11 @@ Stui = Callable[..., Result]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path / "data")
     house.create("a", "b")
-    return house
+    yield house
+    failpoints.disarm_all()
 
 
 @pytest.fixture
@@ -99,6 +104,108 @@ def test_a_damaged_backup_fails_the_verification(house: House, stui: Stui) -> No
     result = stui("backup", "list")
     assert "there are no backups" in result.stdout
     assert "cut short" in result.stderr
+
+
+def test_a_damaged_session_fails_the_verification_and_is_named(house: House, stui: Stui) -> None:
+    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as connection:
+        connection.execute("UPDATE sessions SET head = x'00' WHERE session_id = ?", (A,))
+    made = stui("backup", "create")
+    assert Path(done(made)).is_file()
+    assert made.stderr.startswith(f"stui: {A} is damaged in the database")
+    result = stui("backup", "verify", "--json")
+    assert A in failed(result)
+    said = json.loads(result.stdout)
+    assert (said["damaged"], said["sessions"], len(said["problems"])) == ([A], 2, 1)
+    (row,) = stui("backup", "list").stdout.splitlines()[1:]
+    assert row.split()[1:4] == ["hand", "2", "1"]
+
+
+def test_files_that_are_no_backups_do_not_keep_the_others_from_programs(
+    house: House, stui: Stui
+) -> None:
+    made = as_json(stui("backup", "create", "--json"))
+    strangers = [
+        house.backups / "mine.stui-backup",
+        house.backups / os.fsdecode(b"\xff\xfe.stui-backup"),
+    ]
+    for path in strangers:
+        path.write_bytes(b"mine")
+    said = as_json(stui("backup", "list", "--json"))
+    assert said["backups"] == [made]
+    assert [each["file"] for each in said["unusable"]] == [str(path) for path in strangers]
+    assert all("no backup of STUI" in each["problem"] for each in said["unusable"])
+    assert "no backup of STUI" in failed(stui("backup", "verify", str(strangers[0])))
+    assert "no backup of STUI" in failed(stui("backup", "restore", str(strangers[0]), "--force"))
+
+
+def test_a_disk_without_room_leaves_what_was_there_and_says_what_to_do(
+    house: House, stui: Stui
+) -> None:
+    made = Path(done(stui("backup", "create")))
+    house.commit("a")
+    failpoints.arm("backup.copy.step", "raise", "ENOSPC")
+    assert "No space left on device" in failed(stui("backup", "create"))
+    assert sorted(path.name for path in house.backups.iterdir()) == [made.name, "lock"]
+    failpoints.arm("backup.restore.commit.before", "raise", "ENOSPC")
+    assert "make room" in failed(stui("backup", "restore", "--force"))
+    assert house.numbers() == {"a": 2, "b": 1}
+
+
+def test_a_backup_is_carried_to_another_directory_by_its_path(
+    house: House, stui: Stui, tmp_path: Path
+) -> None:
+    made = Path(done(stui("backup", "create")))
+    carried = tmp_path / "carried away"
+    carried.mkdir()
+    moved = made.rename(carried / "renamed")
+    elsewhere = House(tmp_path / "elsewhere")
+    run = CliRunner().invoke
+    where = ["--data-dir", str(elsewhere.paths.directory)]
+    assert "renamed is whole" in done(run(cli, ["backup", "verify", str(moved), *where]))
+    said = as_json(run(cli, ["backup", "restore", str(moved), "--json", *where]))
+    assert (len(said["sessions"]), said["set_aside"], said["missing"]) == (2, "", [])
+    assert elsewhere.numbers().keys() == {"a", "b"}
+
+
+def test_what_is_restored_goes_on_above_the_backups_that_stay(
+    house: House, stui: Stui, tmp_path: Path
+) -> None:
+    carried = Path(done(stui("backup", "create"))).rename(tmp_path / "carried away")
+    house.share("dark", time=5000.0)
+    done(stui("backup", "create"))
+    house.paths.database.unlink()
+    said = as_json(stui("backup", "restore", str(carried), "--force", "--json"))
+    assert said["running_time"] == 5000.0
+
+
+def test_what_was_newer_than_the_backup_is_named_when_it_is_restored(
+    house: House, stui: Stui
+) -> None:
+    done(stui("backup", "create"))
+    house.commit("a")
+    house.create("c")
+    house.file("a", "c")
+    said = done(stui("backup", "restore", "--force")).splitlines()
+    assert said[0].startswith("2 sessions are as in ")
+    assert said[1].startswith(f"what was there is in {house.paths.set_aside}")
+    assert [line.split()[:3] for line in said[2:]] == [
+        [A, "was", "newer"],
+        [session("c"), "was", "newer"],
+    ]
+    assert house.numbers().keys() == {"a", "b"}
+
+
+def test_the_files_of_sessions_that_are_newer_are_taken_where_that_is_wanted(
+    house: House, stui: Stui
+) -> None:
+    done(stui("backup", "create"))
+    house.commit("a")
+    house.file("a")
+    done(stui("backup", "restore", "--force", "--newest-files"))
+    with house.opened().store as store:
+        head = store.head(A)
+    assert head is not None
+    assert head.revision == 2
 
 
 def test_what_is_not_there_is_said(stui: Stui, house: House) -> None:

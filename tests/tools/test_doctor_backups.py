@@ -75,7 +75,7 @@ def test_a_damaged_backup_is_named_and_an_older_good_one_counts(house: House, si
 def test_where_no_backup_is_good_that_is_said(house: House, site: Site) -> None:
     for path in house.backups.glob("*.stui-backup"):
         halve(path)
-    assert "cannot be used" in told(site, "backups", "error")
+    assert "is no good" in told(site, "backups", "error")
 
     garbage_backup = house.back_up()
     flip(garbage_backup.path, 5000)

@@ -13,12 +13,27 @@ import pytest
 from click.testing import CliRunner
 
 from storage.data_directory import DataDirectory
+from storage.store import Damaged
+from storage.suspicion import suspect, suspicion
 from tests.storage.data_house import House, flip, garbage, halve, lose, session
 from tests.tools.doctoring import as_json, doctor, house_in
 from tools.cli.command import cli
+from tools.doctor.backups import could_not_be_read
 from tools.exit_codes import ExitCode
 
 DATA = ("--only", "database", "--only", "sessions", "--only", "files", "--only", "backups")
+
+
+def of_sqlite(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("it")
+    error.sqlite_errorcode = code
+    return error
+
+
+def caused_by(code: int) -> Damaged:
+    damage = Damaged("it is damaged")
+    damage.__cause__ = of_sqlite(code)
+    return damage
 
 
 @pytest.fixture
@@ -113,6 +128,72 @@ def test_backups_that_are_no_good_are_renamed(house: House) -> None:
     assert result.exit_code == ExitCode.DONE
     names = {path.name for path in house.backups.iterdir()}
     assert {good.path.name, f"{flipped.path.name}.damaged", f"{cut.path.name}.damaged"} <= names
+
+
+def test_a_backup_that_only_cannot_be_read_is_left_as_it_is(house: House) -> None:
+    unreadable = house.backups / "elsewhere.stui-backup"
+    unreadable.symlink_to("/not/mounted/elsewhere.stui-backup")
+    cut = house.back_up()
+    halve(cut.path)
+
+    result = doctor(house.paths.directory, "--repair", "--yes", "--only", "backups")
+
+    assert result.exit_code == ExitCode.CANNOT_START, "somebody has to see to it"
+    assert f"failed: backups: {unreadable} is left as it is: " in result.stdout
+    assert unreadable.is_symlink()
+    assert f"the backup {cut.path} is now" in result.stdout, "it does not keep others from that"
+
+
+def test_where_a_backup_only_cannot_be_read_there_is_nothing_to_repair(house: House) -> None:
+    (house.backups / "elsewhere.stui-backup").symlink_to("/not/mounted/elsewhere.stui-backup")
+
+    result = doctor(house.paths.directory, "--repair", "--yes", "--only", "backups")
+
+    assert "elsewhere.stui-backup cannot be read: " in result.stdout
+    assert "There is nothing that --repair could do." in result.stdout
+    assert not list(house.backups.glob("*.damaged"))
+
+
+@pytest.mark.parametrize(
+    ("problem", "unread"),
+    [
+        (PermissionError(13, "no"), True),
+        (Damaged("the checksum does not fit"), False),
+        (caused_by(sqlite3.SQLITE_IOERR_READ), True),
+        (caused_by(sqlite3.SQLITE_CORRUPT), False),
+        (of_sqlite(sqlite3.SQLITE_IOERR_READ), True),
+        (of_sqlite(sqlite3.SQLITE_CORRUPT), False),
+    ],
+)
+def test_an_error_of_the_disk_is_told_from_damage(problem: Exception, *, unread: bool) -> None:
+    assert could_not_be_read(problem) == unread
+
+
+def test_after_damage_that_was_met_all_is_read_and_the_note_is_taken_back(house: House) -> None:
+    suspect(house.paths.database, "a page")
+    with closing(sqlite3.connect(house.paths.database)) as connection, connection:
+        connection.execute("UPDATE sections SET data = x'00' WHERE session_id = ?", [session("a")])
+
+    result = doctor(house.paths.directory, "--repair", "--yes", *DATA)
+
+    assert "damage was met in" in result.stdout
+    assert result.exit_code == ExitCode.DONE
+    assert suspicion(house.paths.database) == ""
+
+
+def test_a_repair_that_was_killed_is_put_in_its_place(house: House) -> None:
+    made = house.paths.directory / "repair-77-20260101T000000.000Z"
+    made.mkdir()
+    (made / "report.json").write_bytes(b"{}")
+    suspect(house.paths.database, "a page")
+
+    told = doctor(house.paths.directory, "--only", "leftovers")
+    result = doctor(house.paths.directory, "--repair", "--yes", "--only", "leftovers")
+
+    assert f"a rebuilding, repair or restoring was cut: {made}" in told.stdout
+    assert result.exit_code == ExitCode.DONE
+    assert not made.exists()
+    assert suspicion(house.paths.database) == "", "all was read"
 
 
 def test_a_directory_that_is_open_to_others_is_closed(house: House) -> None:

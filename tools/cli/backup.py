@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -35,7 +36,8 @@ class Keeping:
     def show(self, value: object, text: str) -> None:
         """Print VALUE as JSON where that was asked for, else TEXT."""
         if self.as_json:
-            text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+            # File names that are no UTF-8 are in it, as Python reads them again.
+            text = json.dumps(msgspec.to_builtins(value, enc_hook=str), indent=2)
         click.echo(text)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 from storage.backup import backups_in, verify_backup
 from storage.backup_file import Backup
 from storage.progress import Progress
 from storage.shared_rows import readable_meta
-from storage.sqlite_connection import connect_read_only
+from storage.sqlite_connection import connect_read_only, is_of_the_disk
 from storage.sqlite_rows import RUNNING_TIME
 from storage.store import CannotOpen, Damaged
 from tools.cli.text import duration, size
@@ -29,14 +30,16 @@ def check(site: Site, progress: Progress) -> Iterator[Finding]:
     must_be_readable(site.backups)
     found, unusable = backups_in(site.backups)
     for each in unusable:
-        yield _bad(f"{each.path} cannot be used: {each.problem}")
+        problem = _problem(each.path, progress)
+        if isinstance(problem, Finding):
+            yield problem
     running_time = _running_time(site)
     if not found:
         yield _none(site, running_time)
         return
     good = None
     for backup in found:
-        problem = _problem(backup, progress)
+        problem = _problem(backup.path, progress)
         if isinstance(problem, Finding):
             yield problem
         else:
@@ -53,23 +56,33 @@ def check(site: Site, progress: Progress) -> Iterator[Finding]:
     yield from _place(site, found)
 
 
-def _problem(backup: Backup, progress: Progress) -> Finding | list[str]:
+def could_not_be_read(problem: Exception) -> bool:
+    """Whether a PROBLEM with a backup says nothing of what is in it: that may be good."""
+    cause = problem.__cause__ if isinstance(problem, Damaged) else problem
+    return isinstance(cause, OSError) or (
+        isinstance(cause, sqlite3.Error) and is_of_the_disk(cause)
+    )
+
+
+def _problem(path: Path, progress: Progress) -> Finding | list[str]:
     """Why a backup must not be used, or what in it is damaged."""
     try:
-        return verify_backup(backup.path, progress)
+        return verify_backup(path, progress)
     except CannotOpen as problem:
         return warning(str(problem), "Only a newer STUI can restore it.")
     except (Damaged, OSError, sqlite3.Error) as problem:
-        return _bad(f"{backup.path} is no good: {problem}")
-
-
-def _bad(what: str) -> Finding:
-    return error(
-        what,
-        "It is not used. Older ones may be good; --repair renames it to ….damaged, and "
-        "`stui backup create` makes a new one.",
-        "backups",
-    )
+        if could_not_be_read(problem):
+            return error(
+                f"{path} cannot be read: {problem}",
+                "Nothing says that it is damaged, and it is left as it is. See to the disk, or to "
+                "what this user may read.",
+            )
+        return error(
+            f"{path} is no good: {problem}",
+            "It is not used. Older ones may be good; --repair renames it to ….damaged, and "
+            "`stui backup create` makes a new one.",
+            "backups",
+        )
 
 
 def _none(site: Site, running_time: float) -> Finding:

@@ -81,7 +81,7 @@ def _against_backups(backups: list[Backup], wall: float) -> Iterator[Finding]:
             yield note(
                 f"the clock was set back by {duration(back)} between the backups {older.name} and "
                 f"{newer.name}",
-                "The order of backups goes by running time, and is right.",
+                "The order of backups does not go by the clock, and is right.",
             )
 
 

@@ -14,6 +14,7 @@ from storage.shared_rows import readable_meta
 from storage.sqlite_connection import connect_read_only
 from storage.sqlite_rows import TRANSACTIONS
 from storage.store import CannotOpen, Damaged
+from storage.suspicion import suspicion
 from storage.whole_session import has_table
 from tools.cli.text import size
 from tools.doctor.findings import Finding, counted, error, listed, note, ok, warning
@@ -76,6 +77,11 @@ def _well(site: Site, diagnosis: Diagnosis) -> Iterator[Finding]:
             diagnosis.behind,
             f"It is damaged, or an older one was put there. {_COMES_BACK}",
             "database",
+        )
+    if met := suspicion(database):
+        yield note(
+            f"damage was met in {database} while it was in use: {met}",
+            "All of it was read now. The next start does that too, and takes the note back.",
         )
     with closing(connect_read_only(database)) as connection:
         if not has_table(connection, "sessions"):

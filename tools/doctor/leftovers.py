@@ -76,10 +76,11 @@ def _cut(site: Site) -> Iterator[Finding]:
     unfinished = [
         *paths.directory.glob("making-*"),
         *paths.directory.glob("replacement-*"),
+        *paths.directory.glob("repair-*"),
     ]
     if unfinished and holder(paths) is None:
         yield warning(
-            f"a rebuilding or restoring was cut: {listed(unfinished)}",
+            f"a rebuilding, repair or restoring was cut: {listed(unfinished)}",
             "The next start finishes it, and so does --repair.",
             "database",
         )

@@ -25,6 +25,7 @@ from storage.data_directory import DataDirectory
 from storage.data_paths import free_name, utc_stamp
 from storage.diagnosis import diagnose
 from storage.durable import make_directory, sync_directory, write_durably
+from storage.mending import finish_repairs
 from storage.progress import Progress
 from storage.rebuild import rebuild
 from storage.recovery_report import RecoveryReport
@@ -33,7 +34,9 @@ from storage.replacement import finish_replacements
 from storage.session_file import SessionFiles
 from storage.sqlite_connection import connect_read_only
 from storage.store import CannotOpen, Damaged, StoreError
+from storage.suspicion import acquit
 from storage.whole_session import read_whole
+from tools.doctor.backups import could_not_be_read
 from tools.doctor.directories import unusable
 from tools.doctor.findings import Checked, Mending, counted, listed
 from tools.doctor.lock import holder
@@ -173,6 +176,7 @@ class _Work:
 
     def _bring_back(self) -> None:
         paths = self.site.paths
+        finish_repairs(paths)
         finish_replacements(paths)
         diagnosis = diagnose(paths, self.site.backups, self.progress)
         if not diagnosis.unusable and paths.database.exists():
@@ -184,6 +188,7 @@ class _Work:
                 diagnosis.shared = damaged.pop("", [])
                 diagnosis.damaged = damaged
         if diagnosis.is_well:
+            acquit(paths.database)
             self.done.append("the database needs nothing (any more)")
             return
         usable, bad = backups_in(self.site.backups)
@@ -191,6 +196,7 @@ class _Work:
             chain.findings.extend(each.problem for each in bad)
             how = rebuild if diagnosis.unusable else mend_in_place
             self.recovery = how(paths, diagnosis, chain, self.wall, self.progress)
+        acquit(paths.database)
         if self.recovery is None:
             names = ", ".join(diagnosis.damaged)
             self.failed.append(
@@ -230,14 +236,17 @@ class _Work:
 
     def _put_away_backups(self) -> None:
         found, no_backups = backups_in(self.site.backups)
-        bad = [each.path for each in no_backups]
-        for backup in found:
+        bad: list[Path] = []
+        for path in [*(each.path for each in found), *(each.path for each in no_backups)]:
             try:
-                verify_backup(backup.path, self.progress)
+                verify_backup(path, self.progress)
             except CannotOpen:
                 continue  # of a newer STUI, which can use it
-            except Damaged:
-                bad.append(backup.path)
+            except (Damaged, OSError, sqlite3.Error) as problem:
+                if could_not_be_read(problem):
+                    self.failed.append(f"backups: {path} is left as it is: {problem}")
+                else:
+                    bad.append(path)
         for path in bad:
             away = path.with_name(free_name(f"{path.name}.damaged", path.with_name))
             path.rename(away)
