@@ -11,6 +11,7 @@ import enum
 import gc
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,6 @@ from actors.cleanup.janitor import Janitor
 from actors.clocks import Clocks
 from actors.directory.session_directory import SessionDirectory
 from actors.disk.backup_keeper import BackupKeeper, backup_directory
-from actors.disk.disk_state import DiskState
 from actors.disk.storage_writer import StorageWriter
 from actors.dispatcher import Dispatcher
 from actors.gateway.front_door import CannotBind, FrontDoor
@@ -40,11 +40,13 @@ from actors.outside.outside_view import CannotListen, OutsideView
 from actors.published import Published
 from actors.services import Services
 from actors.settings import Settings
+from actors.supervised import threads_below
 from actors.supervisor import ChildSpec, GivenUp, Supervisor
 from actors.timer import Timer
 from actors.vital_signs import VitalSigns
 from actors.watching.config_watcher import ConfigWatcher, LoadSettings, Reload
 from storage.data_directory import DataDirectory
+from storage.disk_trouble import DiskTrouble
 from storage.open_data import MustStartAnew, open_data, reopen_data
 from storage.session_file import SessionFiles
 from storage.sqlite_store import SqliteStore
@@ -62,6 +64,10 @@ milliseconds to a few where somebody burns CPU in the process."""
 
 class CannotStart(Exception):
     """The backend cannot start; the message says why and what to do."""
+
+
+class CannotStartYet(CannotStart):
+    """The disk does not let it start, which may pass: the same backend may be started again."""
 
 
 class Ending(enum.Enum):
@@ -125,10 +131,10 @@ class Backend:
         self._services.image_table.publish(
             ImageTable.known(store.images(), self._clocks.running_time())
         )
-        self._door, self._disk = FrontDoor(self._context), DiskState()
+        self._door = FrontDoor(self._context)
         look_every = self._settings.hang_after / 6
         signs = VitalSigns(look_every)
-        self._condition = Condition(self._services, self._door, self._disk, signs)
+        self._condition = Condition(self._services, self._door, signs)
         if metrics and self._outside:
             database = self._directory.database
             metrics.registry.register(
@@ -139,7 +145,8 @@ class Backend:
             self._specs(),
             self._timer,
             give_up=self._give_up,
-            longest_turn=self._services.dispatcher.longest_turn,
+            turns=self._services.dispatcher.turns,
+            disk=self._services.disk,
             look_every=look_every,
             hang_after=self._settings.hang_after,
             signs=signs,
@@ -165,7 +172,11 @@ class Backend:
             done()  # it is being started, and begins with reading them
 
     def stop(self) -> Ending:
-        """Finish what is under way, flush, release everything, within about 5 seconds."""
+        """Finish what is under way, flush, release everything, within about 5 seconds.
+
+        What a part may use that has not ended by then is left to the end of the process: sockets,
+        and the lock of the data directory. Where a part hangs, none is told to end.
+        """
         self._condition.draining = True
         if self._ending is not Ending.HUNG:
             self._door.draining = True
@@ -178,26 +189,37 @@ class Backend:
                 self._tree.stop(timeout=_STOP_WITHIN)
             except pykka.Timeout:
                 log.warning("tree_did_not_stop_in_time")
-        self._services.dispatcher.stop(_DRAIN_WITHIN)
-        self._services.aside.shutdown(wait=False, cancel_futures=True)
-        self._timer.stop()
-        self._door.close()
-        self._context.destroy(linger=0)
         if self._outside:
             self._outside.close()
-        self._directory.close()
+        self._timer.stop()
+        self._services.aside.shutdown(wait=False, cancel_futures=True)
+        if self._everybody_ended():
+            self._door.close()
+            self._context.destroy(linger=0)
+            self._directory.close()
         return self._ending
+
+    def _everybody_ended(self) -> bool:
+        """Whether no thread uses anything of the backend any more, or does so in a moment."""
+        deadline = time.monotonic() + _DRAIN_WITHIN
+        busy = [] if self._services.dispatcher.stop(_DRAIN_WITHIN) else ["sessions"]
+        for thread in threads_below(self._tree.actor_urn):
+            thread.join(0 if self._ending is Ending.HUNG else max(0, deadline - time.monotonic()))
+            if thread.is_alive():
+                busy.append(thread.name)
+        if busy:
+            log.warning("not_all_has_ended", threads=busy)
+        return not busy
 
     def _specs(self) -> tuple[ChildSpec, ...]:
         """The tree, from the top to the bottom; each needs those above it."""
-        services, disk = self._services, self._disk
+        services = self._services
         files = SessionFiles(self._directory.sessions)
         return (
             ChildSpec(
                 services.writer,
-                lambda parent: StorageWriter.start(parent, services, self._open_store, files, disk),
+                lambda parent: StorageWriter.start(parent, services, self._open_store, files),
                 shutdown=3.0,
-                excused=lambda: disk.waiting,
                 fatal=(MustStartAnew,),
             ),
             ChildSpec(services.images, lambda parent: ImageDirectory.start(parent, services)),
@@ -224,13 +246,13 @@ class Backend:
         try:
             self._directory = DataDirectory(self._settings.data_dir)
         except CannotOpen as problem:
-            raise CannotStart(str(problem)) from None
+            raise _cannot_start(problem) from None
         try:
             backups = backup_directory(self._settings)
             return open_data(self._directory.paths, backups, self._running_time).store
         except (CannotOpen, Damaged) as problem:
             self._directory.close()
-            raise CannotStart(str(problem)) from None
+            raise _cannot_start(problem) from None
 
     def _listen(self, store: SqliteStore) -> OutsideView | None:
         """Take the port for metrics where one is wanted; a store that was opened in vain closes."""
@@ -251,11 +273,16 @@ class Backend:
 
     def _give_up(self, given_up: GivenUp) -> None:
         """Called by the supervisor's thread."""
-        what = "does not answer" if given_up.hung else "keeps dying"
-        log.critical("giving_up", actor=given_up.child, reason=what, cause=repr(given_up.cause))
+        reason = _problem(given_up)
+        log.critical("giving_up", actor=given_up.child, reason=reason, cause=repr(given_up.cause))
         self._given_up = given_up
         self._ending = Ending.HUNG if given_up.hung else Ending.GAVE_UP
         self._ended.set()
+
+
+def _cannot_start(problem: CannotOpen | Damaged) -> CannotStart:
+    kind = CannotStartYet if isinstance(problem, DiskTrouble) else CannotStart
+    return kind(str(problem))
 
 
 def _reason(given_up: GivenUp | None) -> str:
@@ -263,5 +290,11 @@ def _reason(given_up: GivenUp | None) -> str:
         return "The backend was stopped while it started."
     if isinstance(given_up.cause, (CannotBind, CannotOpen)):
         return str(given_up.cause)
-    problem = "does not answer" if given_up.hung else f"keeps dying: {given_up.cause!r}"
-    return f"The actor {given_up.child} {problem}."
+    cause = "" if given_up.hung else f": {given_up.cause!r}"
+    return f"The actor {given_up.child} {_problem(given_up)}{cause}."
+
+
+def _problem(given_up: GivenUp) -> str:
+    if given_up.stalled:
+        return "waits for a disk that does not answer"
+    return "does not answer" if given_up.hung else "keeps dying"

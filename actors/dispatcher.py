@@ -8,11 +8,13 @@ empty or the actor has had its turn. At no time do two threads run the same acto
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pykka
@@ -78,13 +80,24 @@ class DispatchedMailbox:
         return claimed
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn that an actor has: no two have the same `number`."""
+
+    actor: str
+    number: int
+    thread: int | None
+    """As `threading.get_ident` has it."""
+
+
 class Dispatcher:
     """A run queue and the threads that serve it."""
 
     def __init__(self, threads: int) -> None:
         self._ready: queue.SimpleQueue[DispatchedActor | None] = queue.SimpleQueue()
         self._alive: set[DispatchedActor] = set()  # pykka's references are weak
-        self._running: dict[int, tuple[DispatchedActor, float]] = {}
+        self._running: dict[int, tuple[DispatchedActor, int]] = {}
+        self._numbers = itertools.count()
         self._threads = [
             threading.Thread(target=self._serve, args=(number,), name=f"sessions-{number}")
             for number in range(threads)
@@ -102,11 +115,13 @@ class Dispatcher:
         """Give an actor a turn; it must not have one already."""
         self._ready.put(actor)
 
-    def longest_turn(self) -> tuple[str, float]:
-        """The actor whose present turn is the longest, and its seconds; ("", 0) where none runs."""
-        now = time.monotonic()
-        turns = [(str(actor), now - since) for actor, since in list(self._running.values())]
-        return max(turns, key=lambda turn: turn[1], default=("", 0.0))
+    def turns(self) -> list[Turn]:
+        """The turns that actors have just now; any thread."""
+        running = self._running.copy().items()
+        return [
+            Turn(str(actor), number, self._threads[thread].ident)
+            for thread, (actor, number) in running
+        ]
 
     def stop(self, timeout: float) -> bool:
         """End the threads; whether they have ended within TIMEOUT seconds."""
@@ -126,7 +141,7 @@ class Dispatcher:
         actor = self._ready.get()
         if actor is None:
             return False
-        self._running[number] = (actor, time.monotonic())
+        self._running[number] = (actor, next(self._numbers))
         self._give_turn(actor, _TURN)
         del self._running[number]
         return True

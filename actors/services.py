@@ -10,6 +10,7 @@ import zmq
 from actors.address import Address
 from actors.aside import shared_threads
 from actors.clocks import Clocks
+from actors.disk.disk_state import DiskState
 from actors.dispatcher import Dispatcher
 from actors.images.image_table import ImageTable
 from actors.outside.counting import Counting
@@ -29,6 +30,7 @@ class Services:
     dispatcher: Dispatcher
     context: zmq.Context[zmq.Socket[bytes]]
     store: Published[Store | None] = field(default_factory=lambda: Published(None))
+    disk: DiskState = field(default_factory=DiskState)
     counting: Counting = field(default_factory=Counting)
     aside: ThreadPoolExecutor = field(default_factory=shared_threads)
     image_table: Published[ImageTable] = field(default_factory=lambda: Published(ImageTable()))
@@ -42,8 +44,11 @@ class Services:
     config_watcher: Address = field(default_factory=lambda: Address("config_watcher"))
 
     def reader(self) -> Store:
-        """The store, for reading; raises `StoreError` while the writer is opening it afresh."""
+        """The store, for reading; raises `StoreError` while the writer is opening it afresh.
+
+        While it reads, the thread that does counts as waiting for the disk.
+        """
         store = self.store.current
         if store is None:
             raise StoreError("it is being opened afresh")
-        return store
+        return self.disk.reader(store)

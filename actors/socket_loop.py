@@ -15,10 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-import pykka
 import zmq
 
-from actors.supervised import Supervised
+from actors.supervised import OnOwnThread
 from protocol.limits import SMALL_BODY_BYTES
 
 Socket: TypeAlias = zmq.Socket[bytes]
@@ -160,7 +159,7 @@ class SocketMailbox:
                 return  # to copy it has taken as long as to serve several small ones
 
 
-class SocketActor(Supervised, pykka.ThreadingActor):
+class SocketActor(OnOwnThread):
     """A supervised actor with a thread and sockets of its own.
 
     Its sockets are created, used and closed by its thread. `handle` gets `Arrived` beside the

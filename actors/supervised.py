@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import queue
+import threading
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import pykka
 
@@ -104,8 +105,45 @@ class Supervised(pykka.Actor):
             post(self._parent, Ended(self.actor_urn, cause))
 
 
-class ThreadedActor(Supervised, pykka.ThreadingActor):
-    """A supervised actor with a thread of its own.
+@dataclass(frozen=True, slots=True)
+class _Running:
+    thread: threading.Thread
+    tree: str
+
+
+_running: Final[dict[str, _Running]] = {}
+"""Actors that have a thread of their own, by urn, as long as that runs."""
+
+
+def thread_of(urn: str) -> int | None:
+    """The thread of an actor that has one of its own, as `get_ident` has it; None once it ended."""
+    running = _running.get(urn)
+    return running.thread.ident if running else None
+
+
+def threads_below(urn: str) -> list[threading.Thread]:
+    """The threads that run for an actor's children, and theirs, in whatever state those are."""
+    return [running.thread for running in _running.copy().values() if running.tree == urn]
+
+
+class OnOwnThread(Supervised, pykka.ThreadingActor):
+    """A supervised actor with a thread of its own."""
+
+    def __init__(self, parent: Ref) -> None:
+        super().__init__(parent)
+        above = _running.get(parent.actor_urn)
+        self._tree = above.tree if above else parent.actor_urn
+
+    def _actor_loop(self) -> None:
+        _running[self.actor_urn] = _Running(threading.current_thread(), self._tree)
+        try:
+            super()._actor_loop()
+        finally:
+            del _running[self.actor_urn]
+
+
+class ThreadedActor(OnOwnThread):
+    """An actor that waits for messages and nothing else.
 
     Its mailbox is a queue in C, which costs a fraction of pykka's own (measured: 0.06 µs for a
     message put and taken, against 0.85 µs).

@@ -18,11 +18,13 @@ import pykka
 import structlog
 
 from actors.address import Address, Ref, post
+from actors.disk.disk_state import DiskState
+from actors.dispatcher import Turn
 from actors.messages import Restarted
 from actors.outside.counting import Counting
-from actors.supervised import AreYouThere, Ended, HereIAm
+from actors.supervised import AreYouThere, Ended, HereIAm, thread_of
 from actors.timer import Timer
-from actors.vital_signs import VitalSigns
+from actors.vital_signs import DISK_MAY_TAKE, Silence, VitalSigns
 
 log = structlog.get_logger(__name__)
 
@@ -43,24 +45,26 @@ class ChildSpec:
     """How a child is started and stopped.
 
     `start` gets the supervisor's reference. `shutdown` is how many seconds the child has to finish.
-    `excused` says that the child may be silent now, because it waits for the disk. Of an error that
-    is `fatal` no restart will help.
+    Of an error that is `fatal` no restart will help.
     """
 
     address: Address
     start: Callable[[Ref], Ref]
     shutdown: float = 1.0
-    excused: Callable[[], bool] = lambda: False
     fatal: tuple[type[BaseException], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """Why the process must end: a child that keeps dying, or one that hangs."""
+    """Why the process must end: a child that keeps dying, or one that hangs.
+
+    `stalled` is whether what hangs is the disk that the child waits for.
+    """
 
     child: str
     cause: BaseException | None
     hung: bool = False
+    stalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,9 @@ class _Child:
 
 @dataclass(slots=True)
 class _Watched:
-    """How long, in the process's own time, an actor has not answered."""
-
     ref: Ref
     name: str
-    excused: Callable[[], bool]
-    silent: float = 0.0
+    silence: Silence = field(default_factory=Silence)
     asked: bool = False
 
 
@@ -112,7 +113,8 @@ class Supervisor(pykka.ThreadingActor):
         timer: Timer,
         *,
         give_up: Callable[[GivenUp], None],
-        longest_turn: Callable[[], tuple[str, float]],
+        turns: Callable[[], list[Turn]],
+        disk: DiskState,
         intensity: Intensity = Intensity(),
         look_every: float = 5.0,
         hang_after: float = 30.0,
@@ -123,10 +125,11 @@ class Supervisor(pykka.ThreadingActor):
         super().__init__()
         self._signs, self._counting = signs or VitalSigns(look_every), counting or Counting()
         self._specs, self._timer, self._report, self._now = specs, timer, give_up, monotonic
-        self._longest_turn, self._intensity = longest_turn, intensity
+        self._turns, self._disk, self._intensity = turns, disk, intensity
         self._look_every, self._hang_after = look_every, hang_after
         self._children: dict[str, _Child] = {}
         self._watched: dict[str, _Watched] = {}
+        self._lasting: dict[Turn, Silence] = {}
         self._looked_at = 0.0
         self._gave_up = False
 
@@ -140,7 +143,6 @@ class Supervisor(pykka.ThreadingActor):
         except Exception as error:
             self._fail(error)
             raise
-        self._looked_at = self._now()
         self._signs.looked("", 0.0)
         self._timer.after(self._look_every, self._tell_self, _Look())
 
@@ -155,10 +157,10 @@ class Supervisor(pykka.ThreadingActor):
             case _StartAgain(name):
                 self._restart(self._children[name])
             case HereIAm(urn) if urn in self._watched:
-                self._watched[urn].silent = 0.0
-                self._watched[urn].asked = False
+                watched = self._watched[urn]
+                watched.asked, watched.silence = False, Silence()
             case Watch(ref, name):
-                self._watched[ref.actor_urn] = _Watched(ref, name, lambda: False)
+                self._watched[ref.actor_urn] = _Watched(ref, name)
             case _Look():
                 self._look()
 
@@ -193,7 +195,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def _begin(self, spec: ChildSpec, ref: Ref) -> None:
         spec.address.assign(ref)
-        self._watched[ref.actor_urn] = _Watched(ref, spec.address.name, spec.excused)
+        self._watched[ref.actor_urn] = _Watched(ref, spec.address.name)
         self._counting.began(spec.address.name, ref)
 
     def _ended(self, child: _Child, cause: BaseException | None) -> None:
@@ -222,7 +224,7 @@ class Supervisor(pykka.ThreadingActor):
             post(other.ref, Restarted(child.spec.address.name))
 
     def _look(self) -> None:
-        """Ask all whether they are there, and note for how long they have not answered.
+        """Note who has not answered since the last look, and ask all again.
 
         Time counts at most twice the interval a look: while the process is stopped or the machine
         sleeps, no actor could have answered.
@@ -230,19 +232,29 @@ class Supervisor(pykka.ThreadingActor):
         now = self._now()
         passed = min(now - self._looked_at, 2 * self._look_every)
         self._looked_at = now
-        for watched in self._watched.values():
-            if watched.asked and not watched.excused():
-                watched.silent += passed
-                if watched.silent >= self._hang_after:
-                    self._give_up(GivenUp(watched.name, None, hung=True))
+        self._look_at_actors(passed)
+        self._look_at_turns(passed)
+        silences = [(watched.name, watched.silence) for watched in self._watched.values()]
+        silences.extend((turn.actor, silence) for turn, silence in self._lasting.items())
+        for name, silence in silences:
+            stalled = silence.waited >= DISK_MAY_TAKE * self._hang_after
+            if stalled or silence.own >= self._hang_after:
+                self._give_up(GivenUp(name, None, hung=True, stalled=stalled))
+        who, longest = max(silences, key=lambda each: each[1].own, default=("", Silence()))
+        self._signs.looked(who, longest.own)
+        self._timer.after(self._look_every, self._tell_self, _Look())
+
+    def _look_at_actors(self, passed: float) -> None:
+        for urn, watched in self._watched.items():
+            if watched.asked:
+                watched.silence.lasts(passed, self._disk.waits_since(thread_of(urn)))
             watched.asked = post(watched.ref, AreYouThere(self.actor_ref))
         self._watched = {urn: watched for urn, watched in self._watched.items() if watched.asked}
-        name, turn = self._longest_turn()
-        if passed >= 2 * self._look_every:
-            turn = 0.0  # it was not the actor's own
-        silences = [(watched.silent, watched.name) for watched in self._watched.values()]
-        silent, who = max([*silences, (turn, name)])
-        self._signs.looked(who, silent)
-        if turn >= self._hang_after + self._look_every:
-            self._give_up(GivenUp(name, None, hung=True))
-        self._timer.after(self._look_every, self._tell_self, _Look())
+
+    def _look_at_turns(self, passed: float) -> None:
+        """A turn of an actor without a thread counts from the first look that finds it."""
+        lasted, self._lasting = self._lasting, {}
+        for turn in self._turns():
+            if silence := lasted.get(turn):
+                silence.lasts(passed, self._disk.waits_since(turn.thread))
+            self._lasting[turn] = silence or Silence()

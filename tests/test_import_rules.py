@@ -24,6 +24,7 @@ STARTS_A_BACKEND = (
     "tools/serve.py",
     "tools/config.py",
     "tools/session_files.py",
+    "tools/starting.py",
     "tools/backups.py",
     "tools/bench/",
     "tools/cli/failpoints.py",

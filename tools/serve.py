@@ -1,9 +1,9 @@
 """`stui serve`: one backend in this process, from its ready line to its exit code.
 
-Exit codes (tools/exit_codes.py has all): 0 after SIGTERM or SIGINT; 2 when it cannot start; 70 when
-the tree of actors gave up; 71 when an actor hung or the backend did not stop in time, then at once
-and without clean-up. SIGHUP has the settings read again. A service manager that asks for it in the
-environment is told of all this (tools/notify.py).
+Exit codes (tools/exit_codes.py has all): 0 after SIGTERM or SIGINT; 2 when it cannot start, 74 when
+only the disk keeps it from that; 70 when the tree of actors gave up; 71 when an actor hung or the
+backend did not stop in time, then at once and without clean-up. SIGHUP has the settings read again.
+A service manager that asks for it in the environment is told of all this (tools/notify.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -30,16 +30,16 @@ from actors.settings import Settings
 from storage.store import CannotOpen, StoreError
 from tools.config import BadSettings, find_config, load_settings
 from tools.exit_codes import ExitCode
+from tools.heart import Heart, Herald
 from tools.logs import LogFormat, log_to_stderr
-from tools.notify import Heart, Notifier
+from tools.notify import Notifier
+from tools.reloading import Reloading
+from tools.starting import code_for, start_patiently
 
 log = structlog.get_logger(__name__)
 
 _STOP_WITHIN: Final = 4.8
 """Seconds; whoever asked for the stop is promised 5."""
-
-_RELOAD_WITHIN: Final = 5.0
-"""Seconds; who has to read the settings may be dying just then, and its successor does it."""
 _SPEAKABLE: Final = (OSError, sqlite3.Error, zmq.ZMQError, StoreError, CannotBind)
 """Errors whose texts have nothing in them that a user has typed."""
 
@@ -77,22 +77,32 @@ def serve(
         backend = Backend(load(), config, load)
     except BadSettings as problem:
         return _complain(str(problem))
-    signals = _Signals(backend, notifier)
+
+    def status() -> str:
+        return backend.condition.summary()
+
+    reloading = Reloading(backend.reload, notifier, status)
+    signals = _Signals(backend.request_stop, reloading.ask)
     signals.catch()
     try:
-        backend.start()
+        start_patiently(backend.start, lambda: signals.stopping)
     except CannotStart as problem:
-        return ExitCode.DONE if signals.stopping else _complain(str(problem))
-    signals.started = True
+        if signals.stopping:
+            return ExitCode.DONE
+        return _complain(str(problem), code_for(problem))
     with suppress(OSError):  # nobody may read it, or the disk of a file may be full
         print(f"stui: ready on {', '.join(backend.endpoints)}", flush=True)
     log.info("ready", endpoints=backend.endpoints, metrics=backend.metrics_address)
-    heart = Heart(notifier, backend.condition.ailment, backend.condition.summary)
-    notifier.ready(backend.condition.summary())
+    heart = Heart(notifier, backend.condition.ailment)
+    herald = Herald(notifier, backend.condition.ailment, status)
+    notifier.ready(status())
     heart.begin()
+    herald.begin()
+    reloading.start()
     backend.wait()
     _watch_the_stop()
-    heart.end()
+    for teller in (heart, herald, reloading):
+        teller.end()
     notifier.stopping("Stopping: finishes what is under way")
     ending = backend.stop()
     log.info("ended", how=ending.value)
@@ -108,15 +118,14 @@ class _Signals:
     handlers in Python have nothing to do.
     """
 
-    def __init__(self, backend: Backend, notifier: Notifier) -> None:
-        self._backend, self._notifier = backend, notifier
+    def __init__(self, stop: Callable[[], object], reload: Callable[[], object]) -> None:
+        self._stop, self._reload = stop, reload
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)  # noqa: FBT003 - takes no keyword
         self.stopping = False
-        self.started = False
 
     def catch(self) -> None:
-        """From now on signals do what they mean; SIGHUP once `started` is set."""
+        """From now on signals do what they mean."""
         threading.Thread(target=self._follow, name="signals", daemon=True).start()
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
@@ -128,22 +137,10 @@ class _Signals:
             for number in self._reader.recv(64):
                 if number in {signal.SIGTERM, signal.SIGINT}:
                     self.stopping = True
-                    self._backend.request_stop()  # before the log, which may be stuck
+                    self._stop()  # before the log, which may be stuck
                     log.info("signal", name=signal.Signals(number).name)
-                elif self.started:  # before, the settings have just been read
-                    threading.Thread(target=self._reload, name="reload", daemon=True).start()
-
-    def _reload(self) -> None:
-        """Have the settings read, and tell the manager when that is over, however it ends.
-
-        In a thread of its own: a stop that is asked for meanwhile must not wait for it.
-        """
-        done = threading.Event()
-        self._notifier.reloading()
-        self._backend.reload(done.set)
-        if not done.wait(_RELOAD_WITHIN):
-            log.warning("settings_not_reloaded_in_time", seconds=_RELOAD_WITHIN)
-        self._notifier.ready(self._backend.condition.summary())
+                else:
+                    self._reload()
 
 
 def _watch_the_stop() -> None:
@@ -165,6 +162,6 @@ def _leave(code: ExitCode) -> NoReturn:
     os._exit(code)
 
 
-def _complain(message: str) -> ExitCode:
+def _complain(message: str, code: ExitCode = ExitCode.CANNOT_START) -> ExitCode:
     print(f"stui: {' '.join(message.split())}", file=sys.stderr)
-    return ExitCode.CANNOT_START
+    return code

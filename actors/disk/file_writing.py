@@ -51,7 +51,8 @@ class FileWriting:
     def remove(self, client_id: ClientId, session_id: SessionId) -> None:
         """Remove the file of a session that is gone."""
         try:
-            self._files.remove(client_id, session_id)
+            with self._disk.waiting():
+                self._files.remove(client_id, session_id)
         except (OSError, StoreError) as problem:
             log.error("session_file_not_removed", session=session_id, reason=str(problem))  # noqa: TRY400 - expected
 
@@ -61,18 +62,17 @@ class FileWriting:
         self._not_written = {
             session_id: until for session_id, until in self._not_written.items() if until > now
         }
-        due = store.unfiled(changed_before, _AT_ONCE + len(self._not_written))
+        with self._disk.waiting():
+            due = store.unfiled(changed_before, _AT_ONCE + len(self._not_written))
         return [session_id for session_id in due if session_id not in self._not_written]
 
     def _write(self, store: Store, session_id: SessionId) -> None:
-        self._disk.waiting = True
         try:
-            contents = store.contents(session_id)
-            if contents is not None:
-                self._files.write(contents)
-                self.written[session_id] = contents.number
+            with self._disk.waiting():
+                contents = store.contents(session_id)
+                if contents is not None:
+                    self._files.write(contents)
+                    self.written[session_id] = contents.number
         except (OSError, StoreError) as problem:
             self._not_written[session_id] = self._clocks.monotonic() + _AGAIN_AFTER
             log.error("session_file_not_written", session=session_id, reason=str(problem))  # noqa: TRY400 - expected
-        finally:
-            self._disk.waiting = False

@@ -16,7 +16,6 @@ import structlog
 
 from actors.address import Ref, post
 from actors.directory.client_preferences import KeepPreferencesOnce
-from actors.disk.disk_state import DiskState
 from actors.disk.file_writing import FileWriting
 from actors.dispatcher import post_quick
 from actors.messages import (
@@ -95,13 +94,12 @@ class StorageWriter(ThreadedActor):
         services: Services,
         open_store: Callable[[], Store],
         files: SessionFiles,
-        disk: DiskState,
     ) -> None:
         super().__init__(parent)
         self._services, self._open_store = services, open_store
-        self._disk = disk
+        self._disk = services.disk
         self._clocks = services.clocks
-        self._files = FileWriting(files, disk, self._clocks)
+        self._files = FileWriting(files, self._disk, self._clocks)
         self._batch: list[_Write] = []
         self._time_noted = 0.0
 
@@ -109,7 +107,8 @@ class StorageWriter(ThreadedActor):
         """Go on with the store, which a predecessor that died has closed."""
         store = self._services.store.current
         if store is None:
-            store = self._open_store()
+            with self._disk.waiting():
+                store = self._open_store()
             self._services.store.publish(store)
         self._store = store
         self._look_later()
@@ -121,20 +120,22 @@ class StorageWriter(ThreadedActor):
             deadline = self._clocks.monotonic() + 2.0
             while self._clocks.monotonic() < deadline and self._write_files(float("inf")):
                 pass
-            with self._store.transaction() as writing:
+            with self._disk.waiting(), self._store.transaction() as writing:
                 self._note(writing)
         except WriteRefused as refusal:
             log.error("not_all_was_noted", reason=str(refusal))  # noqa: TRY400 - expected
         finally:
-            self._services.store.publish(None)  # a successor opens it afresh
-            self._store.close()
+            self._close(self._store)  # a successor opens it afresh
 
     def abandon(self) -> None:
         """Close the store: what this actor left open in it would lock the successor out."""
-        self._disk.waiting = False
         store = self._services.store.current
-        self._services.store.publish(None)
         if store is not None:
+            self._close(store)
+
+    def _close(self, store: Store) -> None:
+        self._services.store.publish(None)
+        with self._disk.waiting():
             store.close()
 
     def on_receive(self, message: Any) -> None:
@@ -165,9 +166,8 @@ class StorageWriter(ThreadedActor):
         idle = _TRY_EVERY if self._disk.refusing else _NOTE_TIME_IDLE
         if not batch and not self._files.written and not self._time_is_due(idle):
             return
-        self._disk.waiting = True
         try:
-            with self._store.transaction() as writing:
+            with self._disk.waiting(), self._store.transaction() as writing:
                 for message in batch:
                     self._write(writing, message, answers, removed)
                 self._note(writing)
@@ -185,8 +185,6 @@ class StorageWriter(ThreadedActor):
         else:
             self._note_success()
             self._services.counting.wrote(batch, answers, flushing)
-        finally:
-            self._disk.waiting = False
         for client_id, session_id in removed:
             self._files.remove(client_id, session_id)
         # Many answers are worth waking others for, while the next flush is under way.

@@ -100,7 +100,7 @@ class Asking:
         if call.connection is not None and not line.peer.is_legacy:
             self._transients.open(call.connection, line.now())
         if timeout is not None:
-            line.later(timeout, Deadline(pending.id))
+            pending.deliveries.append(line.later(timeout, Deadline(pending.id)))
         if line.peer.is_legacy:
             self._turns.wait(pending)
             self.next_turn()

@@ -11,6 +11,7 @@ import msgspec
 
 from actors.images.image_output import Output
 from actors.messages import Connection, ImageCall
+from actors.timer import Delivery
 from protocol.errors import (
     DeadlineExceeded,
     ImageDisconnected,
@@ -41,6 +42,8 @@ class PendingCall:
     sent_again: bool = False
     """Whether it was sent twice, because it was lost on its way."""
     output: Output = field(default_factory=Output)
+    deliveries: list[Delivery] = field(default_factory=list)
+    """What is to be told of it later, of no interest when it is answered."""
 
 
 class CallTable:
@@ -87,6 +90,8 @@ class CallTable:
 
     def remove(self, pending: PendingCall) -> None:
         """A call is answered."""
+        for delivery in pending.deliveries:
+            delivery.cancel()
         if self._pending.pop(pending.id, None) is None or pending.call.request is None:
             return
         others = self._of_request[pending.call.request]
@@ -96,8 +101,8 @@ class CallTable:
 
     def clear(self) -> None:
         """Forget all calls."""
-        self._pending.clear()
-        self._of_request.clear()
+        for pending in self:
+            self.remove(pending)
 
     def connections(self) -> set[Connection | None]:
         """Who waits for something."""

@@ -28,6 +28,7 @@ from actors.images.image_results import outcome_of
 from actors.messages import ImageCall, RenewConnection
 from actors.services import Services
 from actors.socket_loop import Arrived, Frames, SocketActor
+from actors.timer import Delivery
 from protocol.errors import ImageFailed
 from protocol.image_messages import ImageEvent, ImagePing, ImageReply
 from protocol.replies import ConnectionStatus
@@ -166,9 +167,9 @@ class ImageConnection(SocketActor):
         if self.send(ping_id, "ping", {}):
             self._pings.add(ping_id, self.now())
 
-    def later(self, seconds: float, message: object) -> None:
-        """Be told a message in some seconds."""
-        self._services.timer.tell(seconds, self.actor_ref, message)
+    def later(self, seconds: float, message: object) -> Delivery:
+        """Be told a message in some seconds, unless it is cancelled."""
+        return self._services.timer.tell(seconds, self.actor_ref, message)
 
     def now(self) -> float:
         """Monotonic seconds."""

@@ -98,9 +98,10 @@ class Endings:
             return
         suspects = [pending for pending in self._calls if pending.lost_asking]
         for pending in sorted(suspects, key=lambda each: each.lost_asking):
-            if any(each.asking and each in self._calls for each in suspects):
-                return
-            self.find_out(pending)
+            if not any(each.asking and each in self._calls for each in suspects):
+                self.find_out(pending)
+            elif pending.asking is None:  # its turn comes when the one before has its end
+                self._give_up_in(pending, 2 * CALL_TIMEOUT)
 
     def find_out(self, pending: PendingCall) -> None:
         """Ask the image how an evaluation ended whose answer may be lost."""
@@ -114,7 +115,7 @@ class Endings:
             self._line.send(pending.asking, "get_result", {"request": call.request})
             if call.recover and pending.deadline is not None:  # nobody has set an alarm for it yet
                 left = pending.deadline - self._line.now()
-                self._line.later(max(0.0, left), Deadline(pending.id))
+                self._look_in(pending, max(0.0, left))
             self._give_up_in(pending, CALL_TIMEOUT)
             if pending.interrupted:  # it may not have heard
                 self._interrupt(pending)
@@ -207,7 +208,10 @@ class Endings:
 
     def _give_up_in(self, pending: PendingCall, seconds: float) -> None:
         pending.give_up_at = self._line.now() + seconds
-        self._line.later(seconds, Deadline(pending.id))
+        self._look_in(pending, seconds)
+
+    def _look_in(self, pending: PendingCall, seconds: float) -> None:
+        pending.deliveries.append(self._line.later(seconds, Deadline(pending.id)))
 
     @property
     def _is_legacy(self) -> bool:

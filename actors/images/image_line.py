@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from actors.images.image_identity import Peer
 from actors.messages import ImageCall
+from actors.timer import Delivery
 from protocol.replies import ConnectionStatus
 
 
@@ -33,8 +34,8 @@ class Line(Protocol):
     def send_ping(self) -> None:
         """Ask the image who it is."""
 
-    def later(self, seconds: float, message: object) -> None:
-        """Have the connection told a message in some seconds."""
+    def later(self, seconds: float, message: object) -> Delivery:
+        """Have the connection told a message in some seconds, unless it is cancelled."""
 
     def now(self) -> float:
         """Monotonic seconds."""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from actors.disk.disk_state import DiskState
+from typing import Final
+
 from actors.gateway.front_door import FrontDoor
 from actors.outside.census import Census
 from actors.services import Services
 from actors.vital_signs import VitalSigns
 
+_DISK_IS_SLOW: Final = 5.0
+"""Seconds of one wait for the disk after which people are told."""
+
 
 class Condition:
-    """For any thread. `draining` is set by the composition root when the service is to end."""
+    """For any thread. `draining` is set by the composition root when the service is to end.
 
-    def __init__(
-        self, services: Services, door: FrontDoor, disk: DiskState, signs: VitalSigns
-    ) -> None:
-        self._services, self._door, self._disk, self._signs = services, door, disk, signs
+    Nothing here waits for the disk, except `census` and `summary`, for a moment.
+    """
+
+    def __init__(self, services: Services, door: FrontDoor, signs: VitalSigns) -> None:
+        self._services, self._door, self._disk = services, door, services.disk
+        self._signs = signs
         self.census = Census(services)
         self.draining = False
 
@@ -31,11 +37,17 @@ class Condition:
             return "the service is starting"
         if ailment := self.ailment():
             return ailment
+        if (waited := self.disk_wait()) >= _DISK_IS_SLOW:
+            return f"the disk has not answered for {waited:.0f} s"
         if self._services.store.current is None:
             return "the database is being opened afresh"
         if self._disk.refusing:
             return "the disk refuses changes: nothing is stored, reads go on"
         return ""
+
+    def disk_wait(self) -> float:
+        """For how many seconds somebody has been waiting for the disk just now."""
+        return self._disk.longest_wait()
 
     def summary(self) -> str:
         """One line for people."""

@@ -39,6 +39,11 @@ class AtAGlance(Collector):
         """Everything as of now."""
         ready = not self._condition.obstacle()
         yield _gauge("ready", "1 while requests are served and changes are stored.", int(ready))
+        yield _gauge(
+            "disk_wait_seconds",
+            "How long the longest wait for the disk has lasted just now.",
+            self._condition.disk_wait(),
+        )
         yield _gauge("uptime_seconds", "Since the start.", self._services.clocks.uptime())
         yield self._in_flight()
         yield self._events_dropped()

@@ -111,8 +111,9 @@ class LoadContextJob(SavedFirst):
         saved = [head.number for head in store.context_heads(place.session_id) if head.number > 0]
         self._name = self._wanted or (str(saved[-1]) if saved else "auto")
         number = context_number(self._name, state)
+        cleared_away = number <= 0 and state.head.snapshot is None
         try:
-            context = store.context(place.session_id, number)
+            context = None if cleared_away else store.context(place.session_id, number)
         except Damaged:
             raise self._damaged(number) from None
         if context is None:

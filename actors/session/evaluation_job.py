@@ -85,6 +85,7 @@ class EvaluationJob(Job):
     ) -> None:
         super().__init__(place, keys)
         self._autosave, self._request, self._remember = autosave, request, remember
+        self._repeatable = remember is not None
         self._output = SpokenOutput(place.events)
         self._sent = False
         self._unstored: _Unstored | None = None
@@ -99,6 +100,7 @@ class EvaluationJob(Job):
         """One that was under way when the session was opened; nobody waits for it yet."""
         job = cls(place, [], autosave, Evaluate(code=evaluation.code))
         job.evaluation, job._sent = evaluation, True
+        job._repeatable = True  # by its unique id alone it is found
         return job
 
     @property
@@ -321,7 +323,7 @@ class EvaluationJob(Job):
         ran = OutcomeUnknown(
             "The code has run, but its outcome cannot be stored now; it will be in the history."
         )
-        self.place.answer(self.keys, error if self._remember is not None else ran)
+        self.place.answer(self.keys, error if self._repeatable else ran)
         self.keys.clear()
         self.place.later(_TRY_AGAIN, Alarm(self.tag, _STORE))
 

@@ -190,7 +190,8 @@ class ConfigWatcher(ThreadedActor):
     def _reload(self) -> None:
         old = self._services.settings.current
         try:
-            wanted = self._load()
+            with self._services.disk.waiting():
+                wanted = self._load()
         except ValueError as problem:
             log.error("settings_not_reloaded", reason=str(problem))  # noqa: TRY400 - for people
             return
@@ -208,7 +209,8 @@ class ConfigWatcher(ThreadedActor):
 
     def _state_of_file(self) -> _FileState | None:
         try:
-            status = self._path.stat() if self._path else None
+            with self._services.disk.waiting():
+                status = self._path.stat() if self._path else None
         except OSError:
             return None
         return status and (status.st_mtime_ns, status.st_ino, status.st_size)

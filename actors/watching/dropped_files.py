@@ -93,7 +93,7 @@ class DroppedFiles:
         if taking_in is None:
             return
         match message:
-            case Created() if _state(taking_in.path) == taking_in.state:
+            case Created() if self._state(taking_in.path) == taking_in.state:
                 self._end(taking_in.path, _TAKEN, f"{taking_in.head.session_id} is taken in")
             case Created():
                 log.info("session_file_changed_meanwhile", file=str(taking_in.path))
@@ -111,7 +111,8 @@ class DroppedFiles:
     def _took_on(self, path: Path, quiet: float) -> bool:
         """Whether something was done about a file, so that it need not be looked at again soon."""
         try:
-            contents = _read(path)
+            with self._services.disk.waiting():
+                contents = _read(path)
         except FileNotFoundError:
             return True
         except _Unusual as problem:
@@ -163,9 +164,10 @@ class DroppedFiles:
             reason=reason,
         )
         try:
-            hit("dropped.rename.before")
-            path.rename(_free_name(path, ending))
-            hit("dropped.rename.after")
+            with self._services.disk.waiting():
+                hit("dropped.rename.before")
+                path.rename(_free_name(path, ending))
+                hit("dropped.rename.after")
         except FileNotFoundError:
             return  # somebody has taken it away, which is as good
         except OSError as problem:
@@ -173,10 +175,17 @@ class DroppedFiles:
                 seen.done = True
             log.warning("session_file_not_renamed", file=str(path), reason=str(problem))
 
+    def _state(self, path: Path) -> _FileState | None:
+        try:
+            with self._services.disk.waiting():
+                return _state_in(path.lstat())
+        except OSError:
+            return None
+
     def _found(self) -> dict[Path, _FileState]:
         found = {}
         try:
-            with os.scandir(self._directory) as entries:
+            with self._services.disk.waiting(), os.scandir(self._directory) as entries:
                 for entry in entries:
                     if entry.name.endswith(ENDING) and not entry.name.startswith("."):
                         status = entry.stat(follow_symlinks=False)
@@ -185,13 +194,6 @@ class DroppedFiles:
         except OSError as problem:
             log.warning("data_directory_not_read", reason=str(problem))
         return found
-
-
-def _state(path: Path) -> _FileState | None:
-    try:
-        return _state_in(path.lstat())
-    except OSError:
-        return None
 
 
 def _state_in(status: os.stat_result) -> _FileState:

@@ -204,12 +204,12 @@ class Service(RuleBasedStateMachine):
             failpoints.arm(f"{kind}.start", "raise")
             failpoints.arm(f"{kind}.receive", "raise", first=first)
 
-    @rule(kind=st.sampled_from([kind for kind in KINDS if kind not in {"gateway", "images"}]))
+    @rule(kind=st.sampled_from([kind for kind in KINDS if kind != "gateway"]))
     def is_stopped(self, kind: str) -> None:
         """By whomever: it is not what its parent wanted.
 
-        Only the end of the service stops a gateway or the directory of images: the one closes the
-        door, with what is on its way through it, the other drops what its connections are asked.
+        Only the end of the service stops a gateway: it closes the door, with what is on its way
+        through it.
         """
         for ref in running(kind)[:1]:
             if self.may_die(kind):

@@ -71,16 +71,20 @@ class Stage:
         return _requests(who.told)[seen]
 
     def next_subscription(self) -> ClientRequest:
-        """The oldest `subscribe` that was not agreed to, whoever was given it."""
+        """The oldest `subscribe` that was not agreed to."""
+        (request,) = self.next_subscriptions(1)
+        return request
 
-        def found() -> ClientRequest | None:
+    def next_subscriptions(self, count: int) -> list[ClientRequest]:
+        """So many `subscribe`s that were not agreed to, whoever was given them, once they came."""
+
+        def found() -> list[ClientRequest]:
             told = [*_requests(self.sessions.told), *_requests(self.session.told)]
             subscriptions = [each for each in told if isinstance(each.request, Subscribe)]
-            return next((each for each in subscriptions if each.key not in self._agreed), None)
+            return [each for each in subscriptions if each.key not in self._agreed][:count]
 
-        request = eventually(found)
-        assert request is not None
-        return request
+        eventually(lambda: len(found()) == count)
+        return found()
 
     def agree(self, request: ClientRequest, *missed: Event, last: int = 0) -> None:
         """Have the session take a subscription in; it is known from then on where it is."""

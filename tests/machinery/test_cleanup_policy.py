@@ -19,7 +19,7 @@ from actors.messages import Discard, PruneReplies, TrashSession
 from actors.published import Published
 from actors.services import Services
 from actors.settings import Settings
-from actors.timer import Timer
+from actors.timer import Delivery, Timer
 from protocol.ids import ImageId, SessionId
 from protocol.requests import CleanupImageSessions
 from storage.store import Store
@@ -149,8 +149,9 @@ class _ByHand(Timer):
         super().__init__()
         self._kept: list[tuple[Callable[[Any], object], Any]] = []
 
-    def after(self, seconds: float, tell: Callable[[Any], object], message: Any) -> None:
+    def after(self, seconds: float, tell: Callable[[Any], object], message: Any) -> Delivery:
         self._kept.append((tell, message))
+        return Delivery(self, seconds, len(self._kept), tell, message)
 
     def ring(self) -> None:
         kept, self._kept = self._kept, []

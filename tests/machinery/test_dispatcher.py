@@ -10,7 +10,7 @@ from typing import Any
 import pykka
 import pytest
 
-from actors.dispatcher import DispatchedActor, Dispatcher
+from actors.dispatcher import DispatchedActor, Dispatcher, Turn
 from storage import failpoints
 from tests.machinery.parent import Parent
 from tests.support.waiting import DEADLINE, eventually
@@ -28,6 +28,7 @@ class Recorder(DispatchedActor):
         self.entered_twice = False
         self.let_go = threading.Event()
         self.blocked = threading.Event()
+        self.thread = 0
 
     def handle(self, message: Any) -> Any:
         if not self.inside.acquire(blocking=False):
@@ -41,6 +42,7 @@ class Recorder(DispatchedActor):
     def _handle(self, message: Any) -> None:
         match message:
             case "block":
+                self.thread = threading.get_ident()
                 self.blocked.set()
                 self.let_go.wait(DEADLINE)
             case "stop yourself":
@@ -213,15 +215,21 @@ def test_stopped_actors_are_freed(parent: Parent, dispatcher: Dispatcher) -> Non
     eventually(freed)
 
 
-def test_the_longest_turn_is_that_of_the_actor_that_is_stuck(
+def test_the_turns_are_told_of_those_who_have_one_and_in_which_thread(
     parent: Parent, dispatcher: Dispatcher
 ) -> None:
-    assert dispatcher.longest_turn() == ("", 0.0)
+    assert dispatcher.turns() == []
     ref, actor = start(parent, dispatcher)
-    ref.tell("block")
-    assert actor.blocked.wait(DEADLINE)
-    name, first = dispatcher.longest_turn()
-    assert name == str(actor)
-    eventually(lambda: dispatcher.longest_turn()[1] > first)
-    actor.let_go.set()
-    eventually(lambda: dispatcher.longest_turn() == ("", 0.0))
+    seen: list[Turn] = []
+    for _ in range(5):
+        ref.tell("block")
+        assert actor.blocked.wait(DEADLINE)
+        seen += dispatcher.turns()
+        assert seen[-1].thread == actor.thread
+        actor.let_go.set()
+        eventually(lambda: not dispatcher.turns())
+        actor.blocked.clear()
+        actor.let_go.clear()
+
+    assert [turn.actor for turn in seen] == [str(actor)] * 5
+    assert len({turn.number for turn in seen}) == 5

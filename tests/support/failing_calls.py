@@ -2,8 +2,9 @@
 
     python -m tests.support.failing_calls fsync,fdatasync serve ...
 
-From then on these system calls fail with EIO, whoever makes them: SQLite as well as Python. It is
-done by a seccomp filter, which needs Linux but neither root nor a file system of our own.
+When it has said `FAILING` on standard error, these system calls fail with EIO, whoever makes them:
+SQLite as well as Python. It is done by a seccomp filter, which needs Linux but neither root nor a
+file system of our own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import signal
 import struct
 import sys
 from collections.abc import Sequence
+
+FAILING = "The disk fails from now on."
 
 _NUMBERS = {
     "x86_64": {"seccomp": 317, "pwrite64": 18, "fsync": 74, "fdatasync": 75},
@@ -50,7 +53,13 @@ def fail_from_now_on(calls: Sequence[str]) -> None:
 
 def _main() -> None:
     calls = sys.argv.pop(1).split(",")
-    signal.signal(signal.SIGUSR1, lambda *_: fail_from_now_on(calls))
+
+    def fail(*_: object) -> None:
+        fail_from_now_on(calls)
+        sys.stderr.write(f"{FAILING}\n")
+        sys.stderr.flush()
+
+    signal.signal(signal.SIGUSR1, fail)
     runpy.run_module("stui", run_name="__main__", alter_sys=True)
 
 

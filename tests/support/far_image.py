@@ -7,10 +7,18 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.support.backend_process import BackendProcess, backend_process
-from tests.support.images import Asked, FakeImage, evaluated, fake_image
+from tests.support.images import (
+    FULL,
+    SNAPSHOTS,
+    Asked,
+    FakeImage,
+    evaluated,
+    fake_image,
+)
 from tests.support.neighbour import Neighbour, nobody_else_suffers
 from tests.support.network import Network, network
 from tests.support.waiting import eventually
@@ -33,12 +41,20 @@ class Far:
     session: str
     neighbour: Neighbour
 
+    def can_be_saved(self) -> None:
+        """Let the image take snapshots, and wait until the backend has heard of it with a ping."""
+        self.image.capabilities = FULL + SNAPSHOTS
+        known = partial(self.backend.wait_for_image, self.name)
+        eventually(lambda: set(SNAPSHOTS) <= set(known()["capabilities"]))
+
     def ask(self, code: str, session: str | None = None) -> str:
         """Have code evaluated; the id to receive the outcome by."""
         return self.client.send("evaluate", session_id=session or self.session, code=code)
 
     def works(self, code: str = "works") -> None:
-        """Check that an evaluation gets its own answer, as soon as the image makes sense again."""
+        """Check that an evaluation gets its own answer, as soon as the image makes sense again.
+
+        The image holds nothing any more."""
         self.image.holding = set()
 
         def answered() -> Message | None:

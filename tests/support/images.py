@@ -159,13 +159,24 @@ class FakeImage:
         self._socket.sndhwm = 0  # a ROUTER drops what is too much
         self._owes = False  # REP takes no request before the last one is answered
         try:
-            self._socket.bind(self.endpoint)
+            self._bind()
             self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
             bound.set()
             while not self._ending.is_set():
                 self._serve_once()
         finally:
             context.destroy(linger=0)
+
+    def _bind(self) -> None:
+        """Take the port, again and again where another program has it for a moment."""
+        while True:
+            try:
+                self._socket.bind(self.endpoint)
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EADDRINUSE or self._ending.wait(0.01):
+                    raise
+            else:
+                return
 
     def _serve_once(self) -> None:
         while not self._orders.empty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +33,9 @@ class HungBackend:
 
     def request_stop(self) -> None:
         self._stop.set()
+
+    def reload(self, done: Callable[[], object]) -> None:
+        done()
 
     def stop(self) -> Ending:
         return Ending.HUNG if sys.argv[1] == "actor" else Ending.STOPPED

@@ -71,6 +71,35 @@ def test_a_disk_that_refuses_needs_attention_where_it_may_ask_for_the_health(
     assert unasked.exit_code == ExitCode.DONE
 
 
+def test_a_disk_that_does_not_answer_needs_attention_and_is_told_nevertheless(
+    tmp_path: Path,
+) -> None:
+    metrics = f"127.0.0.1:{free_port()}"
+    more = {"STUI_METRICS": metrics, "STUI_FAILPOINTS": "read.before=delay:3600*1000@20"}
+    with (
+        running(*serving(tmp_path), stderr=tmp_path / "log", more=more) as backend,
+        Client(backend.endpoint(), client_id="me", timeout=0.2) as client,
+    ):
+        stui = stui_for(client.endpoint, client)
+        wait_until(lambda: "does not tell" in stui("status", "--timeout", "0.2").stdout, "it waits")
+        wait_until(
+            lambda: (
+                "the disk has not"
+                in stui("status", "--timeout", "0.2", STUI_METRICS=metrics).stdout
+            ),
+            "it is known why",
+        )
+        text = stui("status", "--timeout", "0.2", "--metrics", metrics)
+        told = stui("status", "--timeout", "0.2", "--json")
+        backend.process.kill()
+
+    assert (text.exit_code, told.exit_code) == (ExitCode.FAILED, ExitCode.FAILED)
+    assert "attention: not ready: the disk has not answered for " in text.stdout
+    assert "attention: it does not tell what is stored: " in text.stdout
+    assert json.loads(told.stdout)["statistics"] is None
+    assert json.loads(told.stdout)["service"]["status"] == "ready"
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "no address", "127.0.0.1:99999"])
 def test_a_health_that_nobody_tells_needs_attention(stui: Stui, address: str) -> None:
     result = stui("status", "--metrics", address)

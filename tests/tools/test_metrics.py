@@ -129,6 +129,29 @@ def test_requests_are_counted_by_command_and_outcome_and_their_time_is_taken(
     assert scraped("stui_requests_in_flight", actor="sessions") == 0
 
 
+def test_a_reply_that_nobody_takes_is_no_success(view: View) -> None:
+    """When it is known that a client has gone is up to libzmq: so several leave before the end."""
+    sent = 0
+
+    def count(outcome: str) -> float:
+        return view.scrape()("stui_requests_total", command="create_session", outcome=outcome)
+
+    def is_dropped() -> bool:
+        nonlocal sent
+        failpoints.arm("store.commit.before", "hang")
+        with view.backend.client(dealer=True) as leaving:
+            sent += 1
+            leaving.send("create_session", client_id=f"client{sent}")
+            assert failpoints.wait_for_hit("store.commit.before", DEADLINE)
+        failpoints.disarm_all()
+        eventually(lambda: count("ok") + count("dropped") == sent)
+        return count("dropped") > 0
+
+    eventually(is_dropped)
+
+    assert view.scrape()("stui_replies_dropped_total") == count("dropped")
+
+
 PING_OK = {"command": "ping", "outcome": "ok"}
 
 

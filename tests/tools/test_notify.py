@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+import structlog
 
 from protocol.errors import StuiError
 from tests.support.service_manager import service_manager
-from tests.support.waiting import DEADLINE
-from tests.tools.processes import running, serving, wait_until
+from tests.tools.processes import running, serving
 from tools.client.client import Client
 from tools.exit_codes import ExitCode
-from tools.notify import Heart, Notifier
+from tools.notify import Notifier
 
 FED = {"WATCHDOG": "1"}
 _HOUR = "3600000000"
@@ -156,7 +156,26 @@ def test_a_manager_that_has_gone_is_no_error(tmp_path: Path) -> None:
     notifier = Notifier(str(tmp_path / "nobody"))
 
     notifier.ready("")
-    notifier.alive()
+
+    assert not notifier.alive()
+    assert not notifier.status("well")
+
+
+def test_a_manager_that_has_gone_is_logged_once_each_time_that_it_has(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as logged:
+        notifier = Notifier(str(tmp_path / "notify"))
+        for _ in range(3):
+            notifier.alive()  # says nothing: its thread must not wait for a log
+        assert logged == []
+        notifier.complain()
+        notifier.ready("")
+        with service_manager(tmp_path):
+            assert notifier.alive()
+            notifier.complain()
+        (tmp_path / "notify").unlink()
+        notifier.status("")
+
+    assert [each["event"] for each in logged] == ["manager_not_notified"] * 2
 
 
 def test_a_status_is_one_line(tmp_path: Path) -> None:
@@ -164,21 +183,3 @@ def test_a_status_is_one_line(tmp_path: Path) -> None:
         Notifier(manager.address).status("two\nREADY=1 lines")
 
         assert manager.wait_for(lambda message: True) == {"STATUS": "two READY=1 lines"}
-
-
-def test_the_heart_goes_on_when_what_was_ill_is_well_again(tmp_path: Path) -> None:
-    ailments = iter(["", "the actor x hangs", "the actor x hangs"])
-    with service_manager(tmp_path) as manager:
-        heart = Heart(
-            Notifier(manager.address, watchdog=0.02), lambda: next(ailments, ""), lambda: "well"
-        )
-        heart.begin()
-        wait_until(lambda: manager.told.count(FED) >= 4, "it is fed again")
-        heart.end()
-        heart.join(DEADLINE)
-
-    assert [message["STATUS"] for message in manager.told if "STATUS" in message] == [
-        "well",
-        "Not well: the actor x hangs",
-        "well",
-    ]

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from actors.gateway.subscriptions import _OWED_BYTES_IN_ALL
 from actors.settings import RELOADABLE, Settings
 from tests.support.backend import running_backend
 from tests.support.service_manager import service_manager
@@ -91,6 +92,15 @@ def test_the_watchdog_leaves_an_actor_the_time_to_be_found_out_by_us() -> None:
     (limit,) = (float(value) for name, value in directives() if name == "WatchdogSec")
 
     assert limit >= 2 * Settings(data_dir=Path()).hang_after
+
+
+def test_the_limit_of_memory_is_above_all_that_is_kept_for_clients() -> None:
+    (limit,) = (value for name, value in directives() if name == "MemoryMax")
+    settings = Settings(data_dir=Path())
+    bounds = 2 * settings.max_pending_bytes + settings.max_unread_bytes + _OWED_BYTES_IN_ALL
+
+    assert limit.endswith("G")
+    assert int(limit[:-1]) * 2**30 > 1.5 * bounds
 
 
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:

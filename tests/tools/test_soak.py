@@ -11,6 +11,7 @@ import pytest
 from tests.support.backend import running_backend
 from tools.soak.__main__ import main
 from tools.soak.hold import hold
+from tools.soak.memory import allocated
 from tools.soak.report import as_text, judged
 from tools.soak.run import Soaked
 from tools.soak.trend import Tolerance, trend
@@ -46,6 +47,17 @@ def test_what_grows_less_than_is_allowed_is_flat() -> None:
 def test_a_trend_needs_three_samples() -> None:
     with pytest.raises(ValueError, match="at least 3"):
         trend([1.0, 2.0], [1.0, 2.0], NONE)
+
+
+def test_what_is_left_over_is_counted_by_those_who_have_allocated_it() -> None:
+    before = allocated()
+    kept = [[number] for number in range(10_000)], bytes(2**20)
+    after = allocated()
+    assert after["python objects"] - before["python objects"] >= 10_000
+    assert after["python blocks"] - before["python blocks"] >= 10_000
+    if "malloc bytes" in after:
+        assert after["malloc bytes"] - before["malloc bytes"] > 2**19
+    assert kept
 
 
 def test_the_report_names_what_grows_and_what_was_answered_that_must_not_be() -> None:

@@ -6,16 +6,19 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Final
 
 import click
 
-from protocol.replies import ImageStatus, SessionStatistics
+from protocol.errors import StuiError
+from protocol.replies import ImageStatus, SessionInfo, SessionStatistics
 from tools.cli.asking import Asking, asks
 from tools.cli.images import IMAGE_TITLES, image_row
 from tools.cli.sessions import SESSION_TITLES, session_row
 from tools.cli.text import block, duration, one_line, table
+from tools.client.client import Client
 from tools.exit_codes import ExitCode
 
 _HEALTH_WITHIN: Final = 5.0
@@ -51,34 +54,62 @@ def status(asking: Asking, metrics: str) -> None:
     """Show the service, its images and your sessions, and what needs attention."""
     client = asking.client
     pong = client.ping()
-    statistics = client.get_session_statistics()
-    images = client.list_images()
-    mine = client.list_client_sessions()
-    attention = [*_of_service(metrics), *_of_images(images)]
+    attention = _of_service(metrics)
+    known = _ask(client)
+    if isinstance(known, StuiError):  # it is there, but cannot say
+        attention.append(f"it does not tell what is stored: {known.message}")
+        known = _Known()
+    attention.extend(_of_images(known.images))
     up = duration(pong.uptime)
     lines = [
         f"{pong.server} at {client.endpoint}, up for {up}, protocol {pong.protocol_version}",
-        _counts(statistics),
+        *([_counts(known.statistics)] if known.statistics else []),
         *(f"attention: {one_line(problem)}" for problem in attention),
-        "",
-        table(IMAGE_TITLES, [image_row(image) for image in images]) if images else "no images",
-        "",
-        table(SESSION_TITLES, [session_row(info) for info in mine.sessions])
-        if mine.sessions
-        else f"no sessions of {asking.client_id}",
     ]
+    if known.statistics:
+        lines += ["", _images(known.images), "", _sessions(known.sessions, asking.client_id)]
     asking.show(
         {
             "service": pong,
-            "statistics": statistics,
+            "statistics": known.statistics,
             "attention": attention,
-            "images": images,
-            "sessions": mine.sessions,
+            "images": known.images,
+            "sessions": known.sessions,
         },
         "\n".join(lines),
     )
     if attention:
         sys.exit(ExitCode.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a service tells of what it has; nothing where it cannot."""
+
+    statistics: SessionStatistics | None = None
+    images: Sequence[ImageStatus] = ()
+    sessions: Sequence[SessionInfo] = ()
+
+
+def _ask(client: Client) -> _Known | StuiError:
+    try:
+        return _Known(
+            client.get_session_statistics(),
+            client.list_images(),
+            client.list_client_sessions().sessions,
+        )
+    except StuiError as error:
+        return error
+
+
+def _images(images: Sequence[ImageStatus]) -> str:
+    return table(IMAGE_TITLES, [image_row(image) for image in images]) if images else "no images"
+
+
+def _sessions(sessions: Sequence[SessionInfo], client_id: str) -> str:
+    if not sessions:
+        return f"no sessions of {client_id}"
+    return table(SESSION_TITLES, [session_row(info) for info in sessions])
 
 
 def _counts(statistics: SessionStatistics) -> str:
