@@ -81,10 +81,14 @@ def test_when_the_image_was_started_anew_the_outcome_is_unknown(
     record = dealer.do("get_evaluation", session_id=session, evaluation=1)
     assert record["state"] == "unknown"
     assert record["error"]["error_code"] == "outcome_unknown"
-    assert dealer.do("restore_session", session_id=session)["restore_report"]["workspace"] in {
-        "lost",
-        "live",
-    }
+
+    def workspace() -> str:
+        restored = dealer.do("restore_session", session_id=session)
+        found: str = restored["restore_report"]["workspace"]
+        return found
+
+    # That the image is there again is told beside the outcome.
+    eventually(lambda: workspace() in {"lost", "live"})
     image.holding = set()
     assert dealer.do("evaluate", session_id=session, code="on")["evaluation"] == 2
 

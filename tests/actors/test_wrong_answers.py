@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.backend import RunningBackend
 from tests.support.images import FULL, SNAPSHOTS, FakeImage, evaluated
+from tests.support.waiting import eventually
 from tests.support.wire import Wire, failure_of
 
 
@@ -133,19 +134,23 @@ def test_an_images_own_errors_are_told_as_documented(
     assert failure.details["hint"] == "more"
 
 
+def start_anew(backend: RunningBackend, image: FakeImage) -> None:
+    """Start the image anew, and wait until the backend has noticed."""
+    image.start_anew()
+    eventually(lambda: backend.wait_for_image("fake")["epoch"] == image.epoch)
+
+
 def test_a_bug_of_the_image_in_restoring_a_snapshot_leaves_the_one_before(
     dealer: Wire, backend: RunningBackend, image: FakeImage
 ) -> None:
     image.holding = set()
     image.capabilities = (*FULL, *SNAPSHOTS)
-    image.start_anew()
-    backend.wait_for_image("fake")
+    start_anew(backend, image)
     session = dealer.new_session(image_id="fake")
     for code in ("first", "second"):
         assert dealer.do("evaluate", session_id=session, code=code)["context_saved"]
     image.holding = {"restore_workspace"}
-    image.start_anew()
-    backend.wait_for_image("fake")
+    start_anew(backend, image)
     request = dealer.send("evaluate", session_id=session, code="third")
     image.fail(image.wait_for("restore_workspace"), "internal", "a bug")
     before = image.wait_for("restore_workspace", 2)

@@ -351,6 +351,7 @@ def test_sessions_are_told_of_every_change_of_status_or_epoch_once(image: FakeIm
         eventually(lambda: (entry := service.entry(image.uuid)) and entry.epoch == image.epoch)
         image.epoch = "anew-in-place"
         eventually(lambda: (entry := service.entry(image.uuid)) and entry.epoch == image.epoch)
+        eventually(lambda: len(service.changes()) >= 4)  # told after it was published
         second = service.changes()[2].epoch
         told = [(each.status, each.epoch) for each in service.changes()]
         assert told == [

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from actors.disk.storage_writer import _LookAtFiles
+from actors.messages import FileNow
+from protocol.ids import SessionId
 from storage import failpoints
+from storage.sqlite_store import SqliteStore
 from tests.support.backend import RunningBackend, running_backend
 from tests.support.waiting import DEADLINE, eventually
 from tests.support.wire import Wire, result_of, unique_id
@@ -61,6 +65,29 @@ def test_clients_hear_once_that_nothing_can_be_stored_and_once_that_it_can_again
         # Although nobody asks for anything.
         assert listener.next_reply()["event"] == "storage.recovered"
         wire.new_session()
+
+
+def test_a_disk_is_tried_with_something_to_write_until_it_takes_that(
+    backend: RunningBackend, wire: Wire
+) -> None:
+    failpoints.arm("store.commit.before", "raise", "ENOSPC", times=1000)
+    assert wire.fail("create_session", client_id="me").code == "storage_unavailable"
+    assert failpoints.wait_for_hit("store.commit.before", DEADLINE, count=3)  # nobody has asked
+    assert backend._backend is not None
+    disk = backend._backend._services.disk
+    assert disk.refusing
+    failpoints.disarm_all()
+    eventually(lambda: not disk.refusing)
+
+
+def test_the_time_that_the_service_has_run_is_noted_beside_what_is_written(tmp_path: Path) -> None:
+    database = tmp_path / "stui.db"
+    with SqliteStore(database) as store, store.transaction() as writing:
+        writing.set_running_time(1000.0)
+    with running_backend(tmp_path) as backend, backend.client() as wire:
+        wire.new_session()
+    with SqliteStore(database) as store:
+        assert 1000.0 < store.running_time() < 1000.0 + DEADLINE
 
 
 def test_clients_hear_of_the_recovery_although_the_writer_died_meanwhile(
@@ -121,6 +148,25 @@ def test_a_removal_whose_end_was_unknown_is_done_once(wire: Wire) -> None:
         assert wire.fail("get_session_info", session_id=session).code == "session_not_found"
 
 
+def test_a_removal_that_was_refused_leaves_the_file_of_the_session(tmp_path: Path) -> None:
+    with running_backend(tmp_path, file_after=0.1) as backend, backend.client() as wire:
+        session = wire.new_session()
+
+        def files() -> list[Path]:
+            return list((tmp_path / "sessions").rglob(f"{session}.stui"))
+
+        eventually(files)
+        failpoints.arm("store.commit.before", "raise", "ENOSPC", times=1000)
+        refusal = wire.fail_as(unique_id(), "delete_session", session_id=session)
+        assert refusal.code == "storage_unavailable"
+        failpoints.disarm_all()
+        wire.new_session()  # by now it would be gone
+        assert files()
+
+        wire.do_as(unique_id(), "delete_session", session_id=session)
+        eventually(lambda: not files())
+
+
 def test_one_damaged_session_disturbs_no_other(
     backend: RunningBackend, wire: Wire, tmp_path: Path
 ) -> None:
@@ -154,6 +200,29 @@ def test_a_disk_that_is_full_when_the_service_stops_does_not_keep_the_store_open
         backend.start()
         with backend.client() as wire:
             assert revision(wire, session) == 1
+
+
+def test_who_waits_for_a_change_does_not_wait_for_files_that_are_due(
+    backend: RunningBackend,
+) -> None:
+    with backend.client(dealer=True) as wire:
+        first, second = wire.new_session(), wire.new_session()
+        assert backend._backend is not None
+        writer = backend._backend._services.writer
+        failpoints.arm("store.commit.before", "hang")
+        wire.send("update_session_state", session_id=first, state_data={})
+        assert failpoints.wait_for_hit("store.commit.before", DEADLINE)
+        failpoints.arm("file.write.before", "hang")
+        asked = wire.send("update_session_state", session_id=second, state_data={"a": 1})
+        ref = writer._ref
+        assert ref is not None
+        eventually(lambda: not ref.actor_inbox.empty())
+        writer.tell(FileNow(SessionId(first)))
+        writer.tell(_LookAtFiles())  # the change is the batch that waits when this comes
+        failpoints.disarm("store.commit.before")
+        assert failpoints.wait_for_hit("file.write.before", DEADLINE)
+        assert wire.result(asked)["session_state"] == {"a": 1}
+        failpoints.disarm_all()
 
 
 def test_nobody_else_dies_while_there_is_no_store_to_read(backend: RunningBackend) -> None:
