@@ -173,7 +173,7 @@ def context_loaded(state: SessionState, context: Context, at: Moment) -> Step:
     )
     step = changed_parts(state, head, changed, knowledge)
     if not saved.format:
-        return step
+        return _without_slots(step)
     copy = Context(
         head=msgspec.structs.replace(
             saved,
@@ -205,7 +205,8 @@ def parts_cleared(state: SessionState, scope: Collection[Scope], at: Moment) -> 
         knowledge = _nothing_left(knowledge)
     elif "objects" in scope:
         knowledge = msgspec.structs.replace(knowledge, objects={})
-    return changed_parts(state, revised(head, at.wall, changed), changed, knowledge)
+    step = changed_parts(state, revised(head, at.wall, changed), changed, knowledge)
+    return step if head.snapshot is not None else _without_slots(step)
 
 
 def moved_to_image(state: SessionState, image_id: ImageId, at: Moment, *, carry: bool) -> Step:
@@ -220,7 +221,8 @@ def moved_to_image(state: SessionState, image_id: ImageId, at: Moment, *, carry:
     )
     known = state.knowledge
     knowledge = _elsewhere(known, known.variables) if carry else _nothing_left(known)
-    return changed_parts(state, head, {}, knowledge)
+    step = changed_parts(state, head, {}, knowledge)
+    return step if carry else _without_slots(step)
 
 
 def workspace_left(state: SessionState) -> Step:
@@ -248,6 +250,12 @@ def _next_slot(last: SnapshotMark | None) -> int:
 
 def _with_context(step: Step, context: Context) -> Step:
     return Step(step.after, msgspec.structs.replace(step.change, contexts=[context]))
+
+
+def _without_slots(step: Step) -> Step:
+    """The step to an empty workspace: no snapshot that it had is to come back by itself."""
+    change = msgspec.structs.replace(step.change, dropped_contexts=list(SLOTS))
+    return Step(step.after, change)
 
 
 def _mark(saved: ContextHead, slot: int, evaluations: int, at: Moment) -> SnapshotMark | None:

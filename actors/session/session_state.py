@@ -262,8 +262,6 @@ def _is_in(name: bytes, texts: list[bytes]) -> bool:
 
 def without_objects(step: Step, released: list[ObjectId]) -> Step:
     """The step, with these objects known no longer."""
-    if not released:
-        return step
     gone = set(released)
     knowledge = step.after.knowledge
     objects = {name: known for name, known in knowledge.objects.items() if name not in gone}
@@ -281,7 +279,10 @@ def joined(first: Step, second: Step) -> Step:
             sections={**one.sections, **two.sections},
             evaluation=two.evaluation or one.evaluation,
             reply=two.reply or one.reply,
-            contexts=[*one.contexts, *two.contexts],
+            contexts=[
+                *(each for each in one.contexts if each.head.number not in two.dropped_contexts),
+                *two.contexts,
+            ],
             dropped_contexts=[*one.dropped_contexts, *two.dropped_contexts],
             events=[*one.events, *two.events],
             keep_events=two.keep_events or one.keep_events,

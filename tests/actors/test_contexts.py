@@ -310,6 +310,15 @@ def test_what_is_cleared_is_counted_saved_before_and_can_be_loaded_back(
     assert restored["inspector_state"] == {"open": True}
 
 
+def test_no_automatic_snapshot_of_before_outlives_clearing(client: Wire, session: str) -> None:
+    for code in ("x = [1]", "x.append(2)", "x.append(3)"):
+        run(client, session, code)
+    client.do("clear_context", session_id=session)
+    run(client, session, "y = 1")
+    contexts = client.do("list_contexts", session_id=session)["contexts"]
+    assert [each["context_id"] for each in contexts if each["kind"] == "automatic"] == ["auto"]
+
+
 @pytest.mark.parametrize("scope", ["objects", "inspector", "history"])
 def test_one_part_is_cleared_without_the_others(client: Wire, session: str, scope: str) -> None:
     shown = run(client, session, "x = [1]; x")["object_id"]
@@ -396,7 +405,9 @@ def test_a_closed_session_leaves_its_image_and_comes_back_with_its_workspace(
 
     def left() -> bool:
         with ImageClient(site.image.endpoint) as image:
-            return bool(image.do("close_workspace", session=session)["closed"]) is False
+            if not image.do("open_workspace", session=session)["created"]:
+                return False
+            return bool(image.do("close_workspace", session=session)["closed"])
 
     eventually(left)
     report = client.do("restore_session", session_id=session)["restore_report"]

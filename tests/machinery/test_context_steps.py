@@ -237,6 +237,13 @@ def snapshot_change(state: SessionState) -> Any:
 # --- steps
 
 
+def test_what_the_second_step_drops_the_first_does_not_write() -> None:
+    first = snapshot_taken(a_state(), a_snapshot(3), NOW)
+    both = joined(first, parts_cleared(first.after, {"variables"}, NOW))
+    assert both.change.contexts == []
+    assert both.change.dropped_contexts == [0, -1]
+
+
 def test_joined_steps_keep_what_both_write_and_tell() -> None:
     state = a_state()
     first = telling(

@@ -82,6 +82,7 @@ def test_a_context_without_a_workspace_leaves_none() -> None:
     step = context_loaded(_state(), _context(format=""), NOW)
     assert step.after.head.snapshot is None
     assert step.change.contexts == []
+    assert step.change.dropped_contexts == [0, -1], "no older snapshot is to stand in for it"
     assert step.after.knowledge.epoch == ""
     assert step.after.knowledge.earlier_epochs == ["e1"]
 
