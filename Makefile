@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help setup demo test lint bench torture soak hold clean
+.PHONY: help setup demo test lint bench faults torture soak hold clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ soak: setup $(VENV)/.bench-installed  ## a service under churn, and whether it g
 
 hold: setup  ## 200 clients at once: SECONDS=60
 	$(PY) -m tools.soak.hold --seconds $(or $(SECONDS),60)
+
+faults: setup  ## the tests that break things, also those that take too long for every run
+	STUI_LONG_FAULTS=1 $(PY) -m pytest --numprocesses 2 --dist loadfile tests/faults
 
 torture: setup  ## kill backend, images and actors under load: MINUTES=1 [SEED=n]
 	$(PY) -m tools.faults torture --minutes $(or $(MINUTES),1) $(if $(SEED),--seed $(SEED))

@@ -39,10 +39,10 @@ def test_a_backend_that_is_killed_at_every_place_keeps_its_promises(directory: P
     random.Random(seed).shuffle(places)
     report = Torture(directory, seed, say).run(everywhere(places, PASSED_WITHIN))
     say(as_text(report))
-    assert report.is_clean, as_text(report)
+    assert report.books.is_clean, as_text(report)
     assert sorted(report.passed) == sorted(OF_THE_BACKEND)
     assert report.kills["backend"] >= AT_LEAST
-    assert report.acknowledged >= AT_LEAST
+    assert report.books.acknowledged >= AT_LEAST
 
 
 @pytest.mark.timeout(200)
@@ -52,6 +52,6 @@ def test_a_backend_and_its_image_that_stand_still_for_a_while_keep_their_promise
     """For longer than anybody waits for an answer; `make torture` goes beyond every timeout."""
     lives = [Life("", "freeze backend", 0.2, 6.0), Life("", "freeze image", 0.2, 4.0)]
     report = Torture(directory, 1, say, images=1).run(lives)
-    assert report.is_clean, as_text(report)
+    assert report.books.is_clean, as_text(report)
     assert report.kills["frozen backend"] == report.kills["frozen image"] == 1
-    assert report.silent > 0, "nobody has noticed"
+    assert report.books.silent > 0, "nobody has noticed"

@@ -30,14 +30,7 @@ REPORT = Report(
     seconds=3.0,
     workers=5,
     kills={"backend": 2, "image": 1},
-    operations=100,
-    acknowledged=90,
-    repeated=4,
-    unknown=1,
-    silent=0,
-    lost=[],
-    duplicated=[],
-    wrong=[],
+    books=Books(operations=100, acknowledged=90, repeated=4, unknown=1),
     passed=["store.begin"],
     recoveries=[0.5, 0.7, 2.0],
     curve=[(0.1, 3, 0), (1.0, 40, 1), (3.0, 90, 2)],
@@ -247,9 +240,9 @@ def test_whatever_is_drawn_can_be_armed() -> None:
 
 
 def test_a_report_tells_what_was_lost(tmp_path: Path) -> None:
-    broken = msgspec.structs.replace(REPORT, lost=["this", "that"])
-    assert REPORT.is_clean
-    assert not broken.is_clean
+    broken = msgspec.structs.replace(REPORT, books=Books(lost=["this", "that"]))
+    assert REPORT.books.is_clean
+    assert not broken.books.is_clean
     assert "lost          2" in as_text(broken)
     assert "LOST: this" in as_text(broken)
     assert msgspec.json.decode(as_json(broken), type=Report) == broken
@@ -289,7 +282,7 @@ class Tortured:
 def test_a_loss_ends_the_program_with_1_and_keeps_the_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: list[str], code: int
 ) -> None:
-    monkeypatch.setattr(Tortured, "report", msgspec.structs.replace(REPORT, lost=lost))
+    monkeypatch.setattr(Tortured, "report", msgspec.structs.replace(REPORT, books=Books(lost=lost)))
     monkeypatch.setattr(program, "Torture", Tortured)
     arguments = ["faults", "torture", "--minutes", "0.1", "--seed", "7", "--output", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)

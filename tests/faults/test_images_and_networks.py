@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.backend_process import BackendProcess
 from tests.support.far_image import Far, backend_beside_near, far_image
-from tests.support.images import FULL, SNAPSHOTS, evaluated, python_image
+from tests.support.images import evaluated, python_image, snapshot
 from tests.support.long_running import long_running
 from tests.support.neighbour import nobody_else_suffers
 from tests.support.network import network
@@ -53,13 +53,13 @@ def test_an_answer_of_the_old_connection_that_comes_after_the_new_one_stands_cha
 
 
 def test_a_snapshot_that_the_network_loses_is_taken_later(far: Far) -> None:
-    far.image.capabilities = FULL + SNAPSHOTS
+    far.can_be_saved()
     far.image.holding = {"snapshot_workspace"}
-    far.network.cut()  # what it can do is asked with each connection
-    far.works("x := 1")
-    eventually(lambda: far.image.asked_for("snapshot_workspace"))
+    first = far.ask("x := 1")
+    taking = far.image.wait_for("snapshot_workspace")
+    assert far.client.result(first)["context_saved"] is False
     far.network.freeze()
-    far.image.holding = set()
+    far.image.reply(taking, snapshot("x := 1"))
     eventually(lambda: len(far.network.connections) > 1, 20)
     far.works("x := 2")
     eventually(lambda: far.is_saved, 20)
@@ -69,8 +69,7 @@ def test_a_snapshot_that_the_network_loses_is_taken_later(far: Far) -> None:
 def test_code_is_not_run_before_a_restore_that_the_network_swallowed_has_been_done(
     far: Far,
 ) -> None:
-    far.image.capabilities = FULL + SNAPSHOTS
-    far.network.cut()
+    far.can_be_saved()
     far.works("x := 1")
     eventually(lambda: far.is_saved, 20)
     far.image.holding = {"restore_workspace"}

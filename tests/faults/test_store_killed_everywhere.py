@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from storage.data_directory import DataDirectory
-from storage.failpoint_names import FAILPOINTS
 from storage.session_file import SessionFiles
-from tests.faults.places import OF_RECOVERY, OF_THE_BACKEND, OF_THE_STORE
+from tests.faults.places import OF_THE_STORE
 from tests.faults.store_at_work import FILED
 from tests.storage.samples import a_change
 from tests.storage.test_sqlite_store_when_killed import committed_in
@@ -83,8 +82,3 @@ def test_a_process_killed_anywhere_keeps_what_was_acknowledged_and_the_next_one_
     code, acknowledged, filed = nursery.work(tmp_path)
     assert code == 0, "what was left behind is in the way of the next process"
     check(tmp_path, acknowledged, filed)
-
-
-def test_every_failpoint_is_one_at_which_some_test_kills_a_process() -> None:
-    named = [*OF_THE_STORE, *OF_RECOVERY, *OF_THE_BACKEND]
-    assert sorted(named) == sorted(FAILPOINTS)

@@ -40,11 +40,11 @@ def main() -> int:
         stem.with_suffix(".txt").write_text(as_text(report), encoding="utf-8")
         picture = draw(report, stem)
         print(f"\n{as_text(report)}\nWritten: {stem}.json, {stem}.txt, {picture}")
-        if not report.is_clean:
+        if not report.books.is_clean:
             kept = stem.with_suffix(".kept")
             shutil.copytree(directory, kept, ignore=lambda _, names: _sockets(names))
             print(f"What was there is kept in {kept}.")
-    return 0 if report.is_clean else 1
+    return 0 if report.books.is_clean else 1
 
 
 def _arguments() -> argparse.Namespace:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(slots=True)
 class Books:
-    """Kept by one worker; numbers may be read by any thread while it works."""
+    """Kept by one worker, or the sum of several.
+
+    Numbers may be read by any thread while it works.
+    """
 
     operations: int = 0
     """Requests that were made, however often each was sent."""
@@ -27,38 +31,18 @@ class Books:
     wrong: list[str] = field(default_factory=list)
     """What else should not have been: replies to others, errors without a reason, a standstill."""
 
-
-@dataclass(slots=True)
-class Sum:
-    """The books of several workers."""
-
-    operations: int = 0
-    acknowledged: int = 0
-    repeated: int = 0
-    unknown: int = 0
-    silent: int = 0
-    lost: list[str] = field(default_factory=list)
-    duplicated: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
     @property
     def is_clean(self) -> bool:
         """Whether every promise was kept."""
         return not (self.lost or self.duplicated or self.wrong)
 
 
-def summed(books: list[Books]) -> Sum:
+def summed(books: Iterable[Books]) -> Books:
     """All together."""
-    total = Sum()
+    total = Books()
     for each in books:
-        total.operations += each.operations
-        total.acknowledged += each.acknowledged
-        total.repeated += each.repeated
-        total.unknown += each.unknown
-        total.silent += each.silent
-        total.lost += each.lost
-        total.duplicated += each.duplicated
-        total.wrong += each.wrong
+        for name in (part.name for part in fields(Books)):
+            setattr(total, name, getattr(total, name) + getattr(each, name))
     return total
 
 

@@ -85,7 +85,7 @@ def _deaths(report: Report) -> list[float]:
 
 def _title(report: Report) -> str:
     return (
-        f"{report.acknowledged} acknowledged, {len(report.lost)} lost, "
-        f"{len(report.duplicated)} duplicated, {sum(report.kills.values())} kills, "
+        f"{report.books.acknowledged} acknowledged, {len(report.books.lost)} lost, "
+        f"{len(report.books.duplicated)} duplicated, {sum(report.kills.values())} kills, "
         f"seed {report.seed}"
     )

@@ -6,6 +6,8 @@ from statistics import median
 
 import msgspec
 
+from tools.faults.books import Books
+
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run. Times are seconds.
@@ -20,38 +22,27 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     workers: int
     kills: dict[str, int]
-    operations: int
-    acknowledged: int
-    repeated: int
-    unknown: int
-    silent: int
-    lost: list[str]
-    duplicated: list[str]
-    wrong: list[str]
+    books: Books
     passed: list[str]
     recoveries: list[float]
     curve: list[tuple[float, int, int]]
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether every promise was kept."""
-        return not (self.lost or self.duplicated or self.wrong)
-
 
 def as_text(report: Report) -> str:
     """The figures, and what was broken, if anything."""
+    books = report.books
     kills = ", ".join(f"{count} x {what}" for what, count in sorted(report.kills.items()))
     lines = [
         f"seed          {report.seed}",
         f"time          {report.seconds:.0f} s, {report.workers} clients",
         f"kills         {sum(report.kills.values())} ({kills or 'none'})",
-        f"operations    {report.operations}",
-        f"acknowledged  {report.acknowledged}",
-        f"lost          {len(report.lost)}",
-        f"duplicated    {len(report.duplicated)}",
-        f"wrong         {len(report.wrong)}",
-        f"asked again   {report.repeated}, of these {report.silent} after a silence",
-        f"unknown ends  {report.unknown}",
+        f"operations    {books.operations}",
+        f"acknowledged  {books.acknowledged}",
+        f"lost          {len(books.lost)}",
+        f"duplicated    {len(books.duplicated)}",
+        f"wrong         {len(books.wrong)}",
+        f"asked again   {books.repeated}, of these {books.silent} after a silence",
+        f"unknown ends  {books.unknown}",
     ]
     if report.recoveries:
         times = sorted(report.recoveries)
@@ -61,9 +52,9 @@ def as_text(report: Report) -> str:
             f"{times[-1]:.2f} s (worst), the start of the process among it"
         )
     for title, found in (
-        ("LOST", report.lost),
-        ("DUPLICATED", report.duplicated),
-        ("WRONG", report.wrong),
+        ("LOST", books.lost),
+        ("DUPLICATED", books.duplicated),
+        ("WRONG", books.wrong),
     ):
         lines += [f"{title}: {each}" for each in found[:50]]
     return "\n".join(lines) + "\n"

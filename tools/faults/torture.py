@@ -165,20 +165,14 @@ class Torture:
         code = self._backend.wait()
         if code != ExitCode.DONE:
             self._wrong.append(f"the backend ended with {code} when it was told to stop")
-        total = summed([worker.books for worker in self.workers])
+        total = summed(worker.books for worker in self.workers)
+        total.wrong += self._wrong
         return Report(
             seed=self._seed,
             seconds=time.monotonic() - self._started,
             workers=len(self.workers),
             kills=dict(self._kills),
-            operations=total.operations,
-            acknowledged=total.acknowledged,
-            repeated=total.repeated,
-            unknown=total.unknown,
-            silent=total.silent,
-            lost=total.lost,
-            duplicated=total.duplicated,
-            wrong=total.wrong + self._wrong,
+            books=total,
             passed=self._passed,
             recoveries=self._recoveries,
             curve=self._curve,
@@ -270,7 +264,7 @@ class Torture:
         self._kills["actor"] += len(_ACTOR_DIED.findall(text))
         now = time.monotonic()
         if not self._curve or now - self._started - self._curve[-1][0] >= 0.1:
-            total = summed([worker.books for worker in self.workers])
+            total = summed(worker.books for worker in self.workers)
             deaths = self._kills["backend"] + self._kills["backend gave up"]
             self._curve.append((now - self._started, total.acknowledged, deaths))
             if now - self._said >= 5:

@@ -12,7 +12,11 @@ from typing import Final
 from protocol.events import TOPICS
 from tools.soak.asking import Asker, NoReply, Refused, asking
 
-_PAUSE: Final = 0.02
+_EVERY: Final = 0.05
+"""Seconds from one request to the next: so a service has as much to do, and to hold for a while,
+whatever else the machine does."""
+_BEHIND: Final = 1.0
+"""Seconds by which a busy machine may be late before requests are left out."""
 _EXPECTED: Final = frozenset(
     {
         "image_unavailable",
@@ -44,6 +48,7 @@ class Churn(threading.Thread):
         self._random = random.Random(f"{seed}/{number}")  # noqa: S311  no secret
         self._ending = threading.Event()
         self._clients = 0
+        self._due = 0.0
         self.done: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.faults: list[str] = []
@@ -72,7 +77,7 @@ class Churn(threading.Thread):
         if self._random.random() < 0.3:
             self._ask(asker, "subscribe", session_id=session_id, topics=list(TOPICS))
         for _ in range(self._random.randint(1, 30)):
-            if self._ending.wait(_PAUSE):
+            if self._ending.is_set():
                 return
             self._work(asker, session_id)
         self._leave(asker, session_id)
@@ -118,6 +123,7 @@ class Churn(threading.Thread):
     def _ask(self, asker: Asker, command: str, **parameters: object) -> str | None:
         """The session that an answer names; None where there is none."""
         self.done[command] += 1
+        self._wait_for_turn()
         try:
             return str(asker.ask(command, **parameters).get("session_id"))
         except Refused as refusal:
@@ -126,3 +132,8 @@ class Churn(threading.Thread):
             if not (refusal.retryable or ran or refusal.code in _EXPECTED):
                 self.faults.append(str(refusal))
             return None
+
+    def _wait_for_turn(self) -> None:
+        now = time.monotonic()
+        self._due = max(self._due + _EVERY, now - _BEHIND)
+        self._ending.wait(max(0.0, self._due - now))

@@ -22,6 +22,7 @@ import structlog
 
 from actors.backend import Backend
 from actors.settings import Settings
+from tools.soak.memory import allocated
 
 SHORT: Final[dict[str, Any]] = {
     "cleanup_interval": 0.5,
@@ -46,14 +47,13 @@ SHORT: Final[dict[str, Any]] = {
 
 def sample(data_dir: Path) -> dict[str, float]:
     """What this process holds now, and its files; counts, and bytes where the name says so."""
-    gc.collect()
     descriptors = list(_links(Path("/proc/self/fd")))
     status = Path("/proc/self/status").read_text()
     resident = int(status.partition("VmRSS:")[2].split()[0]) * 1024
     files = [path for path in data_dir.rglob("*") if path.is_file()]
     return {
         "resident bytes": resident,
-        "python objects": len(gc.get_objects()),
+        **allocated(),
         "threads": threading.active_count(),
         "descriptors": len(descriptors),
         "sockets": sum(target.startswith("socket:") for target in descriptors),
