@@ -121,6 +121,16 @@ def event_of_loss(fence: int, wall: float, source: str) -> StoredEvent:
     return StoredEvent(seq=fence << 20, event=EVENTS_LOST, data=data, at=wall)
 
 
+def telling_of_loss(
+    session: WholeSession, age: Age, fence: int, wall: float, source: str
+) -> WholeSession:
+    """SESSION, with an event of the loss where it may be older, or lacks some of its parts."""
+    if age == "as acknowledged" and not session.lost:
+        return session
+    told = event_of_loss(fence, wall, source)
+    return WholeSession(session.contents, [*session.events, told], session.lost)
+
+
 @dataclass(frozen=True, slots=True)
 class _Ages:
     """What is known of how new each session had been."""
@@ -173,10 +183,7 @@ class _Writing:
             self.missing.append(NotBroughtBack(session_id=session_id, problems=problems))
             return
         age = self.ages.age(winner, candidates)
-        session = winner.session
-        if age != "as acknowledged":
-            told = event_of_loss(self.fence, self.wall, winner.candidate.name)
-            session = WholeSession(session.contents, [*session.events, told], session.lost)
+        session = telling_of_loss(winner.session, age, self.fence, self.wall, winner.candidate.name)
         put_whole(self.target, session, self.fence, dirty_since=0.0)
         head = session.contents.head
         self.latest = max(self.latest, head.used_at, head.ended_at or 0.0)

@@ -25,7 +25,7 @@ from storage.known_sessions import KnownSessions, has_file
 from storage.mending import Mending, finish_repairs
 from storage.migrations import migrate
 from storage.progress import Progress
-from storage.rebuild import event_of_loss
+from storage.rebuild import event_of_loss, telling_of_loss
 from storage.recovery_report import Age, BroughtBack, NotBroughtBack, RecoveryReport
 from storage.recovery_sources import Candidate, OwnDatabase
 from storage.shared_rows import SharedFrom, plan_mending, readable_meta
@@ -33,7 +33,7 @@ from storage.sqlite_connection import connect, connect_read_only
 from storage.sqlite_events import write_events
 from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS, put_meta
 from storage.traces import traces
-from storage.whole_session import WholeSession, put_whole, remove_whole
+from storage.whole_session import put_whole, remove_whole
 from storage.winners import Winner, choose
 
 _log = logging.getLogger(__name__)
@@ -185,10 +185,7 @@ class _Replacing:
         if not isinstance(winner, Winner):
             raise OSError(f"{session_id} cannot be read any more: {winner}")
         age = _age(winner, None if row is None else row[0], self.diagnosis)
-        session = winner.session
-        if age != "as acknowledged":
-            told = event_of_loss(self.fence, self.wall, winner.candidate.name)
-            session = WholeSession(session.contents, [*session.events, told], session.lost)
+        session = telling_of_loss(winner.session, age, self.fence, self.wall, winner.candidate.name)
         remove_whole(self.connection, session_id)
         put_whole(self.connection, session, self.fence, dirty_since=0.0)
         return BroughtBack(

@@ -55,7 +55,7 @@ def take_shared(sources: Sequence[SharedFrom], target: sqlite3.Connection) -> Ta
                 origins.append(f"{source.name} ({rows})")
             if problem:
                 taken.findings.append(f"Not all {table} of {source.name} can be read: {problem}")
-        taken.origins[table] = ", ".join(origins) or "nowhere: there were none"
+        taken.origins[table] = ", ".join(origins) or "nowhere: none were found"
     return taken
 
 

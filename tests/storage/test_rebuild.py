@@ -25,6 +25,7 @@ from tests.storage.data_house import (
     numbers_in,
     session,
 )
+from tests.storage.pages import root_of, wipe
 from tests.storage.samples import a_change, a_section
 
 DESTROY = {"lost": lose, "empty": empty, "garbage": garbage, "cut in half": halve}
@@ -145,6 +146,21 @@ def test_fences_and_event_numbers_go_on_above_all_that_were_given_out(house: Hou
         last = store.events(session("a"), 0, 10)[-1]
         assert last.event == EVENTS_LOST
         assert before << 20 < last.seq < opened.fence << 20
+
+
+def test_a_session_that_has_lost_nothing_but_its_events_tells_those_who_listen(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path)
+    house.create("a")
+    wipe(house.paths.database, root_of(house.paths.database, "events"))
+
+    (brought,) = house.recovery().sessions
+
+    assert brought.age == "as acknowledged"
+    assert brought.lost
+    with house.store() as store:
+        assert [each.event for each in store.events(session("a"), 0, 9)] == [EVENTS_LOST]
 
 
 def test_fences_go_on_above_all_even_where_the_mark_is_lost(house: House) -> None:
