@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -47,10 +48,11 @@ from actors.vital_signs import VitalSigns
 from actors.watching.config_watcher import ConfigWatcher, LoadSettings, Reload
 from storage.data_directory import DataDirectory
 from storage.disk_trouble import DiskTrouble
+from storage.document import ImageRecord
 from storage.open_data import MustStartAnew, open_data, reopen_data
 from storage.session_file import SessionFiles
 from storage.sqlite_store import SqliteStore
-from storage.store import CannotOpen, Damaged
+from storage.store import CannotOpen, Damaged, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -110,10 +112,10 @@ class Backend:
     def start(self) -> None:
         """Open the store, start the tree, bind."""
         sys.setswitchinterval(_SWITCH_INTERVAL)
-        store = self._open_data()
+        store, ran, images = self._open_data()
         self._outside = self._listen(store)
         metrics = Metrics() if self._outside else None
-        self._clocks = Clocks(store.running_time())
+        self._clocks = Clocks(ran)
         self._timer = Timer()
         self._timer.start()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -128,9 +130,7 @@ class Backend:
             counting=metrics or Counting(),
         )
         # Before any session asks how something ended in an image that is not connected yet.
-        self._services.image_table.publish(
-            ImageTable.known(store.images(), self._clocks.running_time())
-        )
+        self._services.image_table.publish(ImageTable.known(images, ran))
         self._door = FrontDoor(self._context)
         look_every = self._settings.hang_after / 6
         signs = VitalSigns(look_every)
@@ -242,17 +242,23 @@ class Backend:
             ),
         )
 
-    def _open_data(self) -> SqliteStore:
+    def _open_data(self) -> tuple[SqliteStore, float, list[ImageRecord]]:
+        """The store, how long services ran on it before, and the images that it knows."""
         try:
             self._directory = DataDirectory(self._settings.data_dir)
         except CannotOpen as problem:
             raise _cannot_start(problem) from None
-        try:
-            backups = backup_directory(self._settings)
-            return open_data(self._directory.paths, backups, self._running_time).store
-        except (CannotOpen, Damaged) as problem:
-            self._directory.close()
-            raise _cannot_start(problem) from None
+        with ExitStack() as opened:
+            opened.callback(self._directory.close)
+            try:
+                backups = backup_directory(self._settings)
+                store = open_data(self._directory.paths, backups, self._running_time).store
+                opened.callback(store.close)
+                data = store, store.running_time(), store.images()
+            except StoreError as problem:
+                raise _cannot_start(problem) from None
+            opened.pop_all()
+            return data
 
     def _listen(self, store: SqliteStore) -> OutsideView | None:
         """Take the port for metrics where one is wanted; a store that was opened in vain closes."""
@@ -273,16 +279,16 @@ class Backend:
 
     def _give_up(self, given_up: GivenUp) -> None:
         """Called by the supervisor's thread."""
-        reason = _problem(given_up)
-        log.critical("giving_up", actor=given_up.child, reason=reason, cause=repr(given_up.cause))
         self._given_up = given_up
         self._ending = Ending.HUNG if given_up.hung else Ending.GAVE_UP
-        self._ended.set()
+        self._ended.set()  # before the log, which may be stuck
+        reason = _problem(given_up)
+        log.critical("giving_up", actor=given_up.child, reason=reason, cause=repr(given_up.cause))
 
 
-def _cannot_start(problem: CannotOpen | Damaged) -> CannotStart:
-    kind = CannotStartYet if isinstance(problem, DiskTrouble) else CannotStart
-    return kind(str(problem))
+def _cannot_start(problem: StoreError) -> CannotStart:
+    passes = isinstance(problem, DiskTrouble) or not isinstance(problem, (CannotOpen, Damaged))
+    return CannotStartYet(str(problem)) if passes else CannotStart(str(problem))
 
 
 def _reason(given_up: GivenUp | None) -> str:

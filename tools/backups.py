@@ -30,6 +30,7 @@ from storage.session_form import encode_session
 from storage.store import SessionContents, StoreError
 from storage.winners import Winner
 from tools.config import BadSettings, find_config, load_settings
+from tools.ownership import anothers
 
 
 class CannotDo(Exception):
@@ -75,6 +76,7 @@ def create(where: Place, progress: Progress) -> Backup:
     """Make and verify a backup. Raises `CannotDo`."""
     if not where.data.database.exists():
         raise CannotDo(f"There is no database in {where.data.directory}; --data-dir names another.")
+    _check_owner(where.data)
     try:
         return create_backup(where.data.database, where.backups, "hand", time.time(), progress)
     except StoreError as problem:
@@ -114,6 +116,7 @@ def restored(
     where: Place, backup: Path, progress: Progress, *, newest_files: bool, force: bool
 ) -> RecoveryReport:
     """Put a backup in place. Raises `CannotDo`."""
+    _check_owner(where.data)
     wish = Wish(backup, newest_files=newest_files, force=force, others=where.backups)
     try:
         return restore_backup(where.data.directory, wish, time.time(), progress)
@@ -130,6 +133,7 @@ def recovered(
     where: Place, session_id: str, at: float | None, progress: Progress, *, as_new: bool = False
 ) -> Recovered:
     """Put one session into the data directory, for a backend to take in. Raises `CannotDo`."""
+    _check_owner(where.data)
     try:
         found = find_session(where.data, where.backups, SessionId(session_id), at, progress)
         if not isinstance(found, Winner):
@@ -150,6 +154,18 @@ def recovered(
         last_modified=timestamp(contents.head.last_modified),
         problems=[*found.problems, *found.session.lost],
     )
+
+
+def _check_owner(data: DataPaths) -> None:
+    """Raise `CannotDo` where the data are another user's."""
+    try:
+        why_not = anothers(data.directory)
+    except FileNotFoundError:
+        return  # it will be made, by whoever this is
+    except OSError as problem:
+        raise CannotDo(f"{data.directory} cannot be read: {problem}") from None
+    if why_not:
+        raise CannotDo(why_not)
 
 
 def _as_new(contents: SessionContents) -> SessionContents:

@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 _STOP_WITHIN: Final = 4.8
 """Seconds; whoever asked for the stop is promised 5."""
+_LAST_WORDS: Final = 0.2
+"""Seconds for the log."""
 _SPEAKABLE: Final = (OSError, sqlite3.Error, zmq.ZMQError, StoreError, CannotBind)
 """Errors whose texts have nothing in them that a user has typed."""
 
@@ -150,9 +152,13 @@ def _watch_the_stop() -> None:
         log.critical("did_not_stop_in_time", seconds=_STOP_WITHIN)
         _leave(ExitCode.HUNG)
 
-    watch = threading.Timer(_STOP_WITHIN, leave)
-    watch.daemon = True
-    watch.start()
+    # The last one asks nobody: the log may be stuck, too.
+    for watch in (
+        threading.Timer(_STOP_WITHIN, leave),
+        threading.Timer(_STOP_WITHIN + _LAST_WORDS, os._exit, (ExitCode.HUNG,)),
+    ):
+        watch.daemon = True
+        watch.start()
 
 
 def _leave(code: ExitCode) -> NoReturn:

@@ -317,7 +317,7 @@ def _touch(writing: Transaction, session_id: SessionId, used_at: float) -> None:
 
 
 def _refusal(message: Any, refusal: WriteRefused) -> Any:
-    error = StorageUnavailable(f"Nothing was written: {refusal}. Try again later.")
+    error = StorageUnavailable(f"Nothing was written: {refusal} Try again later.")
     match message:
         case (
             StoreCommit()

@@ -100,7 +100,8 @@ class Endings:
         for pending in sorted(suspects, key=lambda each: each.lost_asking):
             if not any(each.asking and each in self._calls for each in suspects):
                 self.find_out(pending)
-            elif pending.asking is None:  # its turn comes when the one before has its end
+            elif pending.asking is None and not pending.interrupted:
+                # Its turn comes when the one before has its end.
                 self._give_up_in(pending, 2 * CALL_TIMEOUT)
 
     def find_out(self, pending: PendingCall) -> None:

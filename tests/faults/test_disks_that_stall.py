@@ -11,6 +11,7 @@ import pytest
 from actors.backend import Backend, Ending
 from actors.settings import Settings
 from storage import failpoints
+from tests.support.actors import forget_sessions
 from tests.support.backend import RunningBackend, running_backend
 from tests.support.waiting import DEADLINE, eventually
 from tests.support.wire import Wire
@@ -148,4 +149,5 @@ def ending_of(settings: Settings, *places: str) -> tuple[Ending, Backend]:
         failpoints.disarm_all()
         backend._tree.stop(timeout=DEADLINE)
         backend.stop()
+    forget_sessions()
     return ending, backend

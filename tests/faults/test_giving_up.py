@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from actors.supervised import threads_below
 from storage import failpoints
 from storage.open_data import MustStartAnew
 from tests.machinery.leftovers import threads
-from tests.support.actors import OF_THE_TREE
+from tests.support.actors import OF_THE_TREE, forget_sessions
 from tests.support.images import fake_image
 from tests.support.waiting import DEADLINE, eventually
 from tests.support.wire import Wire
@@ -23,6 +24,13 @@ from tests.support.wire import Wire
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, bind=("tcp://127.0.0.1:*",), hang_after=1.2)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    yield
+    forget_sessions()
+    assert pykka.ActorRegistry.get_all() == []
 
 
 def started(settings: Settings) -> Backend:

@@ -188,3 +188,20 @@ def test_code_that_was_asked_for_by_two_is_told_to_both() -> None:
     assert isinstance(line.outcome(second), ImageFailed)
     line.print("z")
     assert line.printed(second) == ["x", "y"]
+
+
+def test_a_suspect_that_was_told_to_end_is_given_up_in_time_though_others_are_asked_for() -> None:
+    line = PlayedLine()
+    calls = {name: line.evaluate(name, timeout=at) for name, at in (("a", 20.0), ("b", None))}
+    calls["c"] = line.evaluate("c")
+    for _ in range(3):  # a is asked for first, so that it is the most suspicious at last
+        line.cut()
+        line.restore()
+    line.wait(22)
+    assert line.requests("interrupt")[-1] == {"request": "a"}
+    line.tell_state("finished", reply=success(evaluated("42")))  # of b: now c is asked for
+    assert line.requests("get_result")[-1] == {"request": "c"}
+    line.wait(4)
+    assert line.is_open(calls["a"])
+    line.wait(2)
+    assert isinstance(line.outcome(calls["a"]), DeadlineExceeded)

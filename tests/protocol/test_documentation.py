@@ -16,6 +16,7 @@ import zmq
 
 from actors.directory import client_preferences
 from actors.gateway import subscriptions
+from actors.gateway.front_door import _QUEUE
 from actors.gateway.gateway_routes import SERVED
 from actors.images import image_health
 from actors.settings import Settings
@@ -120,6 +121,7 @@ def test_every_error_is_described(kind: type[StuiError]) -> None:
         client_preferences.PREFERENCES_BYTES,
         session_form.IMPORT_BYTES,
         context_choice.KEPT_BYTES,
+        _QUEUE,
         subscriptions.PER_CONNECTION,
         subscriptions.IN_ALL,
         image_health.HISTORY,

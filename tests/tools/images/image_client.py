@@ -15,7 +15,7 @@ import zmq
 
 Message = dict[str, Any]
 
-DEADLINE = 10.0  # seconds; far beyond what anything takes that works
+DEADLINE = 30.0  # seconds; far beyond what anything takes that works
 
 
 class ImageError(Exception):
