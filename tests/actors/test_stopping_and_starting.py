@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.backend import Backend, CannotStart
+from actors.backend import Backend, CannotStart, CannotStartYet
 from actors.settings import Settings
+from storage.sqlite_store import SqliteStore
+from storage.store import StoreError
 from tests.support.backend import RunningBackend, running_backend
 from tests.support.images import ANYWHERE, FakeImage, evaluated, python_image
 from tests.support.waiting import eventually
@@ -116,6 +118,23 @@ def test_a_second_backend_on_the_same_directory_is_refused_and_harms_nothing(
         second.start()
     assert client.do("ping")["status"] == "ready"
     client.new_session()
+
+
+@pytest.mark.parametrize("read", ["images", "running_time"])
+def test_a_disk_that_cannot_be_read_yet_is_said_and_the_next_start_finds_all_released(
+    read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: SqliteStore) -> None:
+        raise StoreError("The database could not be read: disk I/O error.")
+
+    settings = Settings(data_dir=tmp_path, bind=(ANYWHERE,))
+    backend = Backend(settings, None, lambda: settings)
+    with monkeypatch.context() as disk:
+        disk.setattr(SqliteStore, read, fail)
+        with pytest.raises(CannotStartYet, match="disk I/O error"):
+            backend.start()
+    backend.start()
+    backend.stop()
 
 
 def test_an_endpoint_that_is_taken_is_said(backend: RunningBackend, tmp_path: Path) -> None:
