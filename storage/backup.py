@@ -72,12 +72,12 @@ def create_backup(
                 _copy(source, making, progress)
                 manifest = _verified(making, by, wall, progress)
                 return seal_backup(making, directory / (stamp + ENDING), manifest)
-            except BaseException:
+            except BaseException as error:
                 making.unlink(missing_ok=True)
+                if isinstance(error, Damaged):
+                    _examine(source, database, error)
                 raise
     except (sqlite3.Error, OSError, Damaged, CannotOpen) as error:
-        if isinstance(error, Damaged):
-            suspect(database, error)
         raise BackupFailed(f"No backup of {database} could be made: {error}") from error
 
 
@@ -111,14 +111,7 @@ def check_everything(
 
     Raises `Damaged` where the database itself is, and `sqlite3.Error` for the disk's errors.
     """
-    try:
-        problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
-    except sqlite3.DatabaseError as error:
-        if is_of_the_disk(error):
-            raise
-        raise Damaged(f"{name} is damaged: {error}.") from error
-    if problems != [("ok",)]:
-        raise Damaged(f"{name} is damaged: {' '.join(str(problems[0][0]).split())}")
+    _check_structure(connection, name)
     source = OwnDatabase(connection, name)
     candidates = list(source.candidates())
     if source.error is not None:
@@ -133,6 +126,17 @@ def check_everything(
         progress("sessions read", done, len(candidates))
     found.extend(("", problem) for problem in check_shared(SharedFrom(connection, name)))
     return found
+
+
+def _check_structure(connection: sqlite3.Connection, name: str) -> None:
+    try:
+        problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    except sqlite3.DatabaseError as error:
+        if is_of_the_disk(error):
+            raise
+        raise Damaged(f"{name} is damaged: {error}.") from error
+    if problems != [("ok",)]:
+        raise Damaged(f"{name} is damaged: {' '.join(str(problems[0][0]).split())}")
 
 
 def _reading(database: Path) -> sqlite3.Connection:
@@ -158,6 +162,16 @@ def _copy(source: sqlite3.Connection, making: Path, progress: Progress) -> None:
         source.execute("COMMIT")
         target.execute("PRAGMA journal_mode = DELETE").fetchall()
     hit("backup.copy.after")
+
+
+def _examine(source: sqlite3.Connection, database: Path, met: Damaged) -> None:
+    """Suspect DATABASE where it is damaged as its copy is; else it may be the copy's disk."""
+    try:
+        _check_structure(source, database.name)
+    except Damaged as damage:
+        suspect(database, damage)
+    else:
+        _log.error("Damage was met in a copy of %s, which itself is sound: %s", database, met)
 
 
 def _verified(making: Path, by: By, wall: float, progress: Progress) -> Manifest:

@@ -35,6 +35,7 @@ class CommitMark:
     def __init__(self, path: Path) -> None:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(path, flags, 0o600)
+        self._is_too_long = os.fstat(self._descriptor).st_size > _LINE_BYTES
         # A descriptor that is closed meanwhile may be another file's when it is written to.
         self._lock = threading.Lock()
 
@@ -52,6 +53,9 @@ class CommitMark:
             else:  # pragma: no cover (Windows)
                 os.lseek(self._descriptor, 0, os.SEEK_SET)
                 os.write(self._descriptor, _line(number))
+            if self._is_too_long:
+                os.ftruncate(self._descriptor, _LINE_BYTES)
+                self._is_too_long = False
         hit("mark.after")
 
     def close(self) -> None:

@@ -101,7 +101,8 @@ def _examine(paths: DataPaths, found: Diagnosis, progress: Progress, *, was_here
     try:
         version = check_file(database)
     except CannotOpen as refusal:
-        if noted is None or noted > len(MIGRATIONS):
+        is_anothers = _application(database) != APPLICATION
+        if (noted or inf) > len(MIGRATIONS) and not (is_anothers and was_here and noted is None):
             raise
         raise Damaged(f"its header is not as it was written ({refusal})") from None
     if noted is not None and noted > version:

@@ -26,7 +26,7 @@ _CONSTANT: Final = (slice(0, 16), slice(20, 24), slice(44, 60), slice(64, 92))
 
 def restore_header(copy: Path, like: Path) -> None:
     """Give the header of COPY what the database LIKE has there. Raises `OSError`."""
-    ours = like.read_bytes()[:_HEADER_BYTES]
+    ours = _beginning(like, _HEADER_BYTES)
     with copy.open("rb+") as file:
         header = bytearray(file.read(_HEADER_BYTES).ljust(_HEADER_BYTES, b"\0"))
         for place in _CONSTANT:
@@ -45,12 +45,18 @@ def restore_schema(copy: Path, like: Path) -> bool:
     It fits a database that was made in one go. Otherwise tables are found in the place of others,
     whose rows fit nothing.
     """
-    ours = like.read_bytes()
-    size = int.from_bytes(ours[_PAGE_SIZE], "big")
+    size = int.from_bytes(_beginning(like, _HEADER_BYTES)[_PAGE_SIZE], "big")
+    ours = _beginning(like, size)
     with copy.open("rb+") as file:
         page = file.read(size)
-        if page[_PAGE_SIZE] != ours[_PAGE_SIZE] or page[_HEADER_BYTES:] == ours[_HEADER_BYTES:size]:
+        if page[_PAGE_SIZE] != ours[_PAGE_SIZE] or page[_HEADER_BYTES:] == ours[_HEADER_BYTES:]:
             return False
         file.seek(_HEADER_BYTES)
-        file.write(ours[_HEADER_BYTES:size])
+        file.write(ours[_HEADER_BYTES:])
     return True
+
+
+def _beginning(path: Path, size: int) -> bytes:
+    """No more of it: a database may be larger than memory."""
+    with path.open("rb") as file:
+        return file.read(size)

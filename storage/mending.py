@@ -30,38 +30,62 @@ _log = logging.getLogger(__name__)
 _MENDING: Final = "repair-"
 _REPORT: Final = "report.json"
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+# EDQUOT is IOERR_WRITE, and SHMSIZE is the index of the log, which has no room.
+_NO_ROOM_FOR_SQLITE: Final = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+)
+
+_RESERVE_BYTES: Final = 64 * 1024 * 1024
+"""What stays free beside the copy: room for the log and the files of a backend that serves again,
+until a person has made more."""
 
 
 class Mending:
-    """The copy and report of one repair. WALL is the time. Methods raise `OSError`."""
+    """The copy and report of one repair. WALL is the time. Methods raise `OSError`.
+
+    `set_aside` is where the copy will be, empty where there is none; `findings` say why.
+    """
 
     def __init__(self, paths: DataPaths, wall: float) -> None:
+        self.wall = wall
+        self.findings: list[str] = []
         self._paths = paths
         self._stamp = free_name(utc_stamp(wall), lambda stamp: paths.set_aside / stamp)
         self._making = paths.directory / f"{MAKING}{self._stamp}"
         self.set_aside = ""
         make_directory(self._making)
 
-    def copy(self) -> list[str]:
-        """Copy the database as it is; what is to be said where that could not be.
+    def copy(self) -> None:
+        """Copy the database as it is, where there is room for that.
 
-        Only without room for it that is no error: one damaged session in a large database must not
-        keep all others from being served.
+        Without it that is no error: one damaged session in a large database must not keep all
+        others from being served.
         """
         paths = (self._paths.database, self._paths.log(), self._paths.mark)
+        self.set_aside = str(self._paths.set_aside / self._stamp)
         try:
             for path in paths:
                 if path.exists():
                     _copy_durably(path, self._making / path.name)
+            _check_reserve(self._making)
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if not self.gives_way(error):
                 raise
+
+    def gives_way(self, error: OSError | sqlite3.Error) -> bool:
+        """Whether ERROR says that there is no room and there was a copy, which then is removed."""
+        if not (self.set_aside and _is_no_room(error)):
+            return False
+        _log.error("There is no room to set a copy of the database aside: %s", error)
+        self.findings.append(f"No copy of the database as it was is set aside: {error}.")
+        self.set_aside = ""
+        finish_repairs(self._paths)  # it may have been ready
+        if self._making.exists():
             shutil.rmtree(self._making)
-            make_directory(self._making)
-            _log.error("There is no room to set a copy of the database aside: %s", error)
-            return [f"No copy of the database as it was is set aside: {error}."]
-        self.set_aside = str(self._paths.set_aside / self._stamp)
-        return []
+        make_directory(self._making)
+        return True
 
     def ready(self, number: int, report: bytes) -> None:
         """Let the copy and REPORT count as soon as transaction NUMBER is committed."""
@@ -108,6 +132,13 @@ def _finish(paths: DataPaths, made: Path, stamp: str, *, is_done: bool) -> None:
     hit("repair.placed")
 
 
+def _is_no_room(error: OSError | sqlite3.Error) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return code & 0xFF in _NO_ROOM_FOR_SQLITE or code in _NO_ROOM_FOR_SQLITE
+
+
 def _last_transaction(database: Path) -> int | None:
     """None where that cannot be told."""
     try:
@@ -117,6 +148,12 @@ def _last_transaction(database: Path) -> int | None:
         _log.warning("Whether a repair was done cannot be told: %s", error)
         return None
     return None if last is None else int(last)
+
+
+def _check_reserve(directory: Path) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < _RESERVE_BYTES:
+        raise OSError(errno.ENOSPC, f"{free} bytes would be free beside it")
 
 
 def _copy_durably(path: Path, copy: Path) -> None:

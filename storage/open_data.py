@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,14 +114,25 @@ def _recover(
         chain.findings.extend(each.problem for each in unusable)
         if not diagnosis.unusable:
             try:
-                return repair(paths, diagnosis, chain, wall(), progress)
+                with _leaving_nothing_unfinished(paths):
+                    return repair(paths, diagnosis, chain, wall(), progress)
             except sqlite3.DatabaseError as error:
                 if is_of_the_disk(error):
                     raise
                 # Worse than it looked; what was begun is rolled back.
                 diagnosis.unusable = f"The database {paths.database} cannot be mended: {error}."
                 _log.error("%s", diagnosis.unusable)
-        return rebuild(paths, diagnosis, chain, wall(), progress)
+        with _leaving_nothing_unfinished(paths):
+            return rebuild(paths, diagnosis, chain, wall(), progress)
+
+
+@contextmanager
+def _leaving_nothing_unfinished(paths: DataPaths) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        finish_replacements(paths)  # what was being made takes room
+        raise
 
 
 def _finding(diagnosis: Diagnosis) -> str:

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from protocol.events import EVENTS_LOST
@@ -21,7 +21,7 @@ from storage.data_paths import DataPaths
 from storage.diagnosis import Diagnosis
 from storage.document import StoredEvent
 from storage.failpoints import hit
-from storage.fences import first_fence
+from storage.fences import first_commit, first_fence
 from storage.known_sessions import KnownSessions, has_file
 from storage.migrations import migrate
 from storage.progress import Progress
@@ -121,14 +121,23 @@ def event_of_loss(fence: int, wall: float, source: str) -> StoredEvent:
     return StoredEvent(seq=fence << 20, event=EVENTS_LOST, data=data, at=wall)
 
 
-def telling_of_loss(
-    session: WholeSession, age: Age, fence: int, wall: float, source: str
+def as_it_goes_on(
+    winner: Winner, age: Age, claimed: Iterable[int], fence: int, wall: float
 ) -> WholeSession:
-    """SESSION, with an event of the loss where it may be older, or lacks some of its parts."""
-    if age == "as acknowledged" and not session.lost:
+    """What to store: with an event of the loss where the session may be older, or lacks a part.
+
+    One that may be older goes on above all numbers that it may have had, CLAIMED are those that are
+    seen: a copy that cannot be read now must not win later over what comes after it.
+    """
+    session = winner.session
+    contents = session.contents
+    if age != "as acknowledged":
+        number = first_commit(fence, max(contents.number, *claimed, 0))
+        contents = replace(contents, number=number)
+    elif not session.lost:
         return session
-    told = event_of_loss(fence, wall, source)
-    return WholeSession(session.contents, [*session.events, told], session.lost)
+    told = event_of_loss(fence, wall, winner.candidate.name)
+    return WholeSession(contents, [*session.events, told], session.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +192,8 @@ class _Writing:
             self.missing.append(NotBroughtBack(session_id=session_id, problems=problems))
             return
         age = self.ages.age(winner, candidates)
-        session = telling_of_loss(winner.session, age, self.fence, self.wall, winner.candidate.name)
+        claimed = [each.number for each in candidates]
+        session = as_it_goes_on(winner, age, claimed, self.fence, self.wall)
         put_whole(self.target, session, self.fence, dirty_since=0.0)
         head = session.contents.head
         self.latest = max(self.latest, head.used_at, head.ended_at or 0.0)

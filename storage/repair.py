@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from protocol.ids import SessionId
+from storage.astray_rows import check_indexes, remove_astray
 from storage.backup_chain import BackupChain
 from storage.commit_mark import CommitMark
 from storage.data_paths import DataPaths
@@ -25,7 +26,7 @@ from storage.known_sessions import KnownSessions, has_file
 from storage.mending import Mending, finish_repairs
 from storage.migrations import migrate
 from storage.progress import Progress
-from storage.rebuild import event_of_loss, telling_of_loss
+from storage.rebuild import as_it_goes_on, event_of_loss
 from storage.recovery_report import Age, BroughtBack, NotBroughtBack, RecoveryReport
 from storage.recovery_sources import Candidate, OwnDatabase
 from storage.shared_rows import SharedFrom, plan_mending, readable_meta
@@ -43,9 +44,10 @@ _log = logging.getLogger(__name__)
 class _Plan:
     """Which sessions to replace, by what; which cannot be; and which stay without a part.
 
-    `traces` are the ids that the database tells of.
+    `known` are the places besides the database, `traces` the ids that this one tells of.
     """
 
+    known: KnownSessions
     traces: set[str]
     replace: dict[SessionId, list[Candidate]] = field(default_factory=dict)
     missing: list[NotBroughtBack] = field(default_factory=list)
@@ -73,42 +75,71 @@ def repair(
         return None
     plan.findings.extend(known.findings)
     mending = Mending(paths, wall)
-    plan.findings.extend(mending.copy())
+    mending.copy()
     hit("repair.aside.after")
     try:
-        with closing(connect(paths.database)) as connection:
-            migrate(connection, paths.database)
-            shared = plan_mending(_shared_in(backups, diagnosis), connection)
-            running_time = _running_time(connection, known, diagnosis)
-            connection.execute("BEGIN IMMEDIATE")
-            fence = first_fence(diagnosis.mark or 1, _numbers(connection))
-            replacing = _Replacing(connection, diagnosis, plan.traces, fence, wall)
-            brought_back = [replacing.replace(*each) for each in plan.replace.items()]
-            if diagnosis.behind:
-                replacing.tell_those_that_stay(plan.replace)
-            shared.apply(connection)
-            put_meta(connection, RUNNING_TIME, running_time)
-            put_meta(connection, TRANSACTIONS, fence)
-            report = RecoveryReport(
-                kind="repaired",
-                at=datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds"),
-                reason=_reason(paths.database, diagnosis),
-                set_aside=mending.set_aside,
-                sessions=brought_back,
-                missing=plan.missing,
-                others="maybe older than acknowledged" if diagnosis.behind else "as acknowledged",
-                running_time=running_time,
-                findings=[*plan.findings, *diagnosis.shared, *shared.words, *backups.findings],
-            )
-            mending.ready(fence, report.as_json())
-            hit("repair.commit.before")
-            connection.execute("COMMIT")
-            hit("repair.commit.after")
+        try:
+            fence, report = _mended(paths, diagnosis, backups, plan, mending)
+        except (OSError, sqlite3.Error) as error:
+            if not mending.gives_way(error):
+                raise
+            fence, report = _mended(paths, diagnosis, backups, plan, mending)
     finally:
         finish_repairs(paths)
     with closing(CommitMark(paths.mark)) as mark:
         mark.write(fence)
     return report
+
+
+def _mended(
+    paths: DataPaths,
+    diagnosis: Diagnosis,
+    backups: BackupChain,
+    plan: _Plan,
+    mending: Mending,
+) -> tuple[int, RecoveryReport]:
+    """Do it, in one transaction; its number, and what was done."""
+    with closing(connect(paths.database)) as connection:
+        migrate(connection, paths.database)
+        shared = plan_mending(_shared_in(backups, diagnosis), connection)
+        running_time = _running_time(connection, plan.known, diagnosis)
+        connection.execute("BEGIN IMMEDIATE")
+        fence = first_fence(diagnosis.mark or 1, _numbers(connection))
+        replacing = _Replacing(connection, diagnosis, plan.traces, fence, mending.wall)
+        brought_back = [replacing.replace(*each) for each in plan.replace.items()]
+        unread = {str(each.session_id) for each in plan.missing}
+        astray = remove_astray(connection, unread, plan.replace)
+        if diagnosis.behind:
+            replacing.tell_those_that_stay(plan.replace)
+        shared.apply(connection)
+        put_meta(connection, RUNNING_TIME, running_time)
+        put_meta(connection, TRANSACTIONS, fence)
+        report = RecoveryReport(
+            kind="repaired",
+            at=datetime.fromtimestamp(mending.wall, UTC).isoformat(timespec="seconds"),
+            reason=_reason(paths.database, diagnosis),
+            set_aside=mending.set_aside,
+            sessions=brought_back,
+            missing=[each for each in plan.missing if each.session_id not in astray],
+            others="maybe older than acknowledged" if diagnosis.behind else "as acknowledged",
+            running_time=running_time,
+            findings=[
+                *plan.findings,
+                *mending.findings,
+                *(
+                    f"The row of {row} was that of {owner}, and is removed: its id was damaged."
+                    for row, owner in astray.items()
+                ),
+                *diagnosis.shared,
+                *shared.words,
+                *backups.findings,
+            ],
+        )
+        mending.ready(fence, report.as_json())
+        hit("repair.commit.before")
+        connection.execute("COMMIT")
+        hit("repair.commit.after")
+    return fence, report
 
 
 def _shared_in(backups: BackupChain, diagnosis: Diagnosis) -> Iterator[SharedFrom]:
@@ -124,7 +155,7 @@ def _planned(
     known: KnownSessions,
     progress: Progress,
 ) -> _Plan:
-    plan = _Plan(traces(source.connection))
+    plan = _Plan(known, traces(source.connection))
     wanted = _wanted(source, diagnosis, known, plan.traces)
     for done, session_id in enumerate(wanted, start=1):
         here = list(source.find(session_id))
@@ -141,6 +172,8 @@ def _planned(
         else:
             plan.findings.extend(f"{session_id} is without {each}" for each in problems)
         progress("sessions compared", done, len(wanted))
+    if any(not list(source.find(each.session_id)) for each in plan.missing):
+        check_indexes(source.connection)
     return plan
 
 
@@ -184,8 +217,10 @@ class _Replacing:
         winner = choose(candidates)
         if not isinstance(winner, Winner):
             raise OSError(f"{session_id} cannot be read any more: {winner}")
-        age = _age(winner, None if row is None else row[0], self.diagnosis)
-        session = telling_of_loss(winner.session, age, self.fence, self.wall, winner.candidate.name)
+        claimed = row[0] if row is not None and isinstance(row[0], int) else None
+        age = _age(winner, claimed, self.diagnosis)
+        numbers = [claimed or 0, *(each.number for each in candidates)]
+        session = as_it_goes_on(winner, age, numbers, self.fence, self.wall)
         remove_whole(self.connection, session_id)
         put_whole(self.connection, session, self.fence, dirty_since=0.0)
         return BroughtBack(
@@ -207,12 +242,10 @@ class _Replacing:
                 write_events(self.connection, session_id, [told])
 
 
-def _age(winner: Winner, claimed: object, diagnosis: Diagnosis) -> Age:
-    if isinstance(claimed, int) and winner.candidate.number < claimed:
+def _age(winner: Winner, claimed: int | None, diagnosis: Diagnosis) -> Age:
+    if claimed is not None and winner.candidate.number < claimed:
         return "older"
-    if diagnosis.behind or not isinstance(claimed, int):
-        return "maybe older"
-    return "as acknowledged"
+    return "maybe older" if diagnosis.behind or claimed is None else "as acknowledged"
 
 
 def _numbers(connection: sqlite3.Connection) -> Iterator[object]:

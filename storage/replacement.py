@@ -83,7 +83,7 @@ def _finish(paths: DataPaths, new: Path, kind: str, stamp: str) -> None:
     if (new / paths.database.name).exists():
         make_directory(aside)
         # The new database is not there yet, so that all of these are the old one's.
-        for old in (paths.log(), _shared_memory(paths), paths.mark):
+        for old in (paths.log(), _beside(paths, "-shm"), paths.mark, _beside(paths, "-damaged")):
             _move(old, aside)
         if (new / paths.sessions.name).exists():
             _move(paths.sessions, aside)
@@ -104,8 +104,8 @@ def _finish(paths: DataPaths, new: Path, kind: str, stamp: str) -> None:
     hit("replacement.end")
 
 
-def _shared_memory(paths: DataPaths) -> Path:
-    return paths.database.with_name(paths.database.name + "-shm")
+def _beside(paths: DataPaths, ending: str) -> Path:
+    return paths.database.with_name(paths.database.name + ending)
 
 
 def _move(path: Path, directory: Path) -> None:

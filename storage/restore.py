@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -93,12 +94,12 @@ def _restore(
     hit("backup.restore.begin")
     with ExitStack() as opened:
         target = opened.enter_context(closing(new_database(making)))
-        reached = _reached(paths, backup, wish)
-        made_at = readable_meta(backup.connection, RUNNING_TIME) or 0.0
-        since = reached.running_time - made_at
         in_files: dict[SessionId, list[Candidate]] = {}
         for candidate in candidates_in_files(paths.sessions):
             in_files.setdefault(candidate.session_id, []).append(candidate)
+        reached = _reached(paths, backup, wish, in_files)
+        made_at = readable_meta(backup.connection, RUNNING_TIME) or 0.0
+        since = reached.running_time - made_at
         restoring = _Restoring(
             target,
             reached.fence,
@@ -212,7 +213,12 @@ class _Reached:
     numbers: dict[SessionId, int]
 
 
-def _reached(paths: DataPaths, backup: DatabaseSource, wish: Wish) -> _Reached:
+def _reached(
+    paths: DataPaths,
+    backup: DatabaseSource,
+    wish: Wish,
+    in_files: Mapping[SessionId, list[Candidate]],
+) -> _Reached:
     """As far as it can be read: what is replaced may be lost, and a later backup still be there."""
     known: list[object] = [*_numbers(backup.connection)]
     times = [readable_meta(backup.connection, RUNNING_TIME) or 0.0]
@@ -220,6 +226,8 @@ def _reached(paths: DataPaths, backup: DatabaseSource, wish: Wish) -> _Reached:
         for each in backups_in(directory)[0]:
             known.append(each.manifest.transactions)
             times.append(each.manifest.running_time)
+    if wish.newest_files:
+        times.extend(_last_uses(itertools.chain.from_iterable(in_files.values())))
     numbers: dict[SessionId, int] = {}
     if paths.database.exists():
         try:
@@ -230,6 +238,17 @@ def _reached(paths: DataPaths, backup: DatabaseSource, wish: Wish) -> _Reached:
         except sqlite3.Error as error:
             _log.warning("The database that is replaced cannot be read: %s", error)
     return _Reached(first_fence(_mark(paths), known), max(times), numbers)
+
+
+def _last_uses(files: Iterable[Candidate]) -> Iterator[float]:
+    """When sessions were used or ended, as FILES have it."""
+    for candidate in files:
+        try:
+            head = candidate.load().contents.head
+        except Damaged as error:
+            _log.warning("A session file cannot be read any more: %s", error)
+        else:
+            yield max(head.used_at, head.ended_at or 0.0)
 
 
 def _candidates(old: sqlite3.Connection) -> Iterator[Candidate]:

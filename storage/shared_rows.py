@@ -21,6 +21,8 @@ from storage.store import Damaged
 from storage.whole_session import has_table
 
 _Row: TypeAlias = tuple[object, ...]
+_Key: TypeAlias = tuple[str, bytes]
+"""A key as it lies there: its type in SQLite, and its bytes, which may be no UTF-8 any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,14 @@ class SharedMending:
     """What is to be done about damaged images and preferences, and `words` that say it."""
 
     rows: list[tuple[str, _Row]] = field(default_factory=list)
-    lost: list[tuple[str, object]] = field(default_factory=list)
+    lost: list[tuple[str, _Key]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
     def apply(self, target: sqlite3.Connection) -> None:
         """Do it, in the database that it was planned for. Raises `sqlite3.Error`."""
         for table, key in self.lost:
-            column = _TABLES[table][0].partition(",")[0]
-            target.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))  # noqa: S608 - constants
+            kind, as_bytes = _key_columns(table)
+            target.execute(f"DELETE FROM {table} WHERE {kind} = ? AND {as_bytes} = ?", key)  # noqa: S608 - constants
         for table, row in self.rows:
             _insert(target, "INSERT OR REPLACE", table, _TABLES[table][0], row)
 
@@ -89,8 +91,8 @@ def plan_mending(sources: Iterable[SharedFrom], target: sqlite3.Connection) -> S
         for table, keys in damaged.items():
             here = _keys(target, table)
             for row, _ in _checked_rows(source.connection, table, *_TABLES[table]):
-                if row is not None and row[0] in keys:
-                    keys.remove(row[0])
+                if row is not None and (key := ("text", str(row[0]).encode())) in keys:
+                    keys.remove(key)
                     plan.rows.append((table, row))
                     plan.words.append(f"{table}: {row[0]} is as in {source.name}")
                 elif row is not None and number == 0 and row[0] not in here:
@@ -103,7 +105,7 @@ def plan_mending(sources: Iterable[SharedFrom], target: sqlite3.Connection) -> S
             plan.words.append(f"{table}: {row[0]} is as in {name}, unless it was removed since")
     for table, keys in damaged.items():
         plan.lost.extend((table, key) for key in keys)
-        plan.words.extend(f"{table}: {key} is lost" for key in keys)
+        plan.words.extend(f"{table}: {key.decode(errors='replace')} is lost" for _, key in keys)
     return plan
 
 
@@ -163,14 +165,21 @@ def _insert(
 
 def _damaged_keys(
     connection: sqlite3.Connection, table: str, columns: str, check: _Check
-) -> set[object]:
+) -> set[_Key]:
     found = set()
-    for row in connection.execute(f"SELECT {columns} FROM {table}").fetchall():  # noqa: S608
+    query = f"SELECT {', '.join(_key_columns(table))}, {columns} FROM {table}"  # noqa: S608 - constants
+    for kind, key, *row in connection.execute(query).fetchall():
         try:
-            check(connection, row)
+            check(connection, tuple(row))
         except Damaged:
-            found.add(row[0])
+            found.add((kind, key))
     return found
+
+
+def _key_columns(table: str) -> tuple[str, str]:
+    """What gives a `_Key` of TABLE in SQL."""
+    column = _TABLES[table][0].partition(",")[0]
+    return f"typeof({column})", f"CAST({column} AS BLOB)"
 
 
 def _keys(connection: sqlite3.Connection, table: str) -> set[object]:
@@ -204,7 +213,8 @@ def _check_image(_: sqlite3.Connection, row: tuple[str, bytes]) -> None:
 
 
 def _check_preferences(connection: sqlite3.Connection, row: tuple[ClientId, int, bytes]) -> None:
-    find_preferences(connection, row[0])
+    if find_preferences(connection, row[0]) is None:
+        raise Damaged(f"The key of the preferences of {row[0]} is not as it was written.")
 
 
 def _check_reply(_: sqlite3.Connection, row: tuple[str, str, float, bytes]) -> None:

@@ -115,10 +115,14 @@ class SqliteStore(SqliteReads):
         self._note(number)
 
     def close(self) -> None:
-        """Release everything; in every case, also after `WriteUnknown`. Any thread."""
-        if self._unusable is None:
+        """Release everything; in every case, also after `WriteUnknown`. Any thread.
+
+        In order, the log is taken into the database, unless somebody reads.
+        """
+        in_order = self._unusable is None
+        if in_order:
             self._unusable = StoreError(f"The database {self._path} was closed.")
-        self._close_connections()
+        self._close_connections(in_order=in_order)
 
     def __enter__(self) -> Self:
         return self
@@ -184,11 +188,13 @@ class SqliteStore(SqliteReads):
         self._close_connections()
         return self._unusable
 
-    def _close_connections(self) -> None:
+    def _close_connections(self, *, in_order: bool = False) -> None:
         self._readers.close()
         with suppress(sqlite3.Error):  # closed before, or past repair
             self._writer.interrupt()
             self._writer.rollback()
+            if in_order:  # until something is executed, the interrupt is for closing, too
+                self._writer.execute("SELECT 1")
         self._writer.close()
         self._mark.close()
 

@@ -27,15 +27,18 @@ def suspicion(database: Path) -> str:
 
 
 def suspect(database: Path, met: object) -> None:
-    """Note what was MET in DATABASE; the first note stays. Any thread."""
+    """Note what was MET in DATABASE; the first note stays. Any thread.
+
+    Where it cannot be noted it is logged: whoever met damage has more to say than that.
+    """
     note = _note(database)
-    if note.exists():
-        return
-    _log.error("The database %s is damaged; the next start reads all of it: %s", database, met)
     try:
+        if note.exists():
+            return
         write_durably(note, f"{met}\n".encode())
+        _log.error("The database %s is damaged; the next start reads all of it: %s", database, met)
     except OSError as error:
-        _log.warning("That cannot be noted: %s", error)
+        _log.error("The database %s is damaged: %s. That cannot be noted: %s", database, met, error)
 
 
 def acquit(database: Path) -> None:

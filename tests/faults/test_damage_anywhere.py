@@ -89,7 +89,7 @@ def note(store: SqliteStore, truth: Truth) -> None:
     for name in NAMES:
         contents = store.contents(a_session(name))
         assert contents is not None
-        truth.generations.setdefault(a_session(name), {})[contents.number] = contents
+        truth.generations.setdefault(a_session(name), {})[contents.head.revision] = contents
 
 
 @pytest.fixture(scope="module")
@@ -132,15 +132,16 @@ def served(data: OpenedData, truth: Truth) -> Iterator[tuple[SessionId, str]]:
         if contents is None:
             yield session_id, "missing"
             continue
-        right = generations.get(contents.number)
-        assert right is not None, f"{session_id} has commit {contents.number}, which never was"
+        revision = contents.head.revision
+        right = generations.get(revision)
+        assert right is not None, f"{session_id} has revision {revision}, which never was"
         for part in ("head", "sections"):
             assert getattr(contents, part) == getattr(right, part), f"{part} of {session_id}"
         for each in contents.contexts:
             assert each in right.contexts, f"a context of {session_id} as it never was"
         for entry in contents.evaluations:
             assert entry in right.evaluations, f"an evaluation of {session_id} as it never was"
-        yield session_id, "same" if contents.number == truth.last(session_id) else "older"
+        yield session_id, "same" if revision == truth.last(session_id) else "older"
 
 
 def told(data: OpenedData, session_id: SessionId) -> bool:

@@ -25,6 +25,8 @@ from tests.storage.samples import a_change, a_commit, a_context, a_reply, a_sess
 NOON = 1_800_000_000.0
 """A wall-clock time."""
 
+CLIENT = ClientId("client")
+
 
 class House:
     """One data directory; each call opens and closes what it needs."""
@@ -63,7 +65,7 @@ class House:
         with self.store() as store, store.transaction() as transaction:
             opened = transaction.open_session(a_session(name))
             number = opened.number + 1
-            parts = _parts(name, number) | parts
+            parts = _parts(name, opened.head.revision + 1) | parts
             transaction.apply(a_commit(opened.fence, number, name, **parts))
         return number
 
@@ -73,7 +75,7 @@ class House:
             transaction.put_image(
                 ImageRecord(image_id=ImageId("i1"), address="tcp://a:1", name=theme)
             )
-            transaction.put_preferences(ClientId("client"), text({"theme": theme}))
+            transaction.put_preferences(CLIENT, text({"theme": theme}))
             transaction.set_running_time(time)
 
     def file(self, *names: str) -> None:
@@ -90,24 +92,30 @@ class House:
         return create_backup(self.paths.database, self.backups, "schedule", NOON + self.made)
 
     def numbers(self) -> dict[str, int]:
-        """The commit number of each session; each is read whole."""
+        """Which commit each session is as, counted from 1; each is read whole."""
         with self.opened().store as store:
             return numbers_in(store)
 
+    def commit_numbers(self) -> dict[SessionId, int]:
+        """The number that each session's last commit has in the store."""
+        with self.opened().store as store:
+            found = [store.contents(each.session_id) for each in store.heads_of_client(CLIENT)]
+        return {each.head.session_id: each.number for each in found if each is not None}
+
     def session_file(self, name: str) -> Path:
-        return SessionFiles(self.paths.sessions).path(ClientId("client"), a_session(name))
+        return SessionFiles(self.paths.sessions).path(CLIENT, a_session(name))
 
 
 def numbers_in(store: SqliteStore) -> dict[str, int]:
     found = {}
-    for head in store.heads_of_client(ClientId("client")):
+    for head in store.heads_of_client(CLIENT):
         contents = store.contents(head.session_id)
         assert contents is not None
         name = str(head.session_id).removeprefix("session_")
         number = head.revision
         assert contents.sections["session_state"] == text({"of": name, "number": number})
         assert [each.data.snapshot for each in contents.contexts] == [f"graph {number}"]
-        found[name] = contents.number
+        found[name] = number
     return found
 
 

@@ -32,7 +32,7 @@ def a_backup(at: float, **fields: Any) -> Backup:
         "size": 1,
         "checksum": "",
     } | fields
-    return Backup(Path(f"{at:020.3f}.stui-backup"), Manifest(**given))
+    return Backup(Path(f"{at!r}.stui-backup"), Manifest(**given))
 
 
 def kept(backups: list[Backup], generations: Generations) -> list[float]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from storage.backup import BackupFailed
+from storage.backup import BackupFailed, create_backup
 from storage.diagnosis import diagnose
 from storage.open_data import MustStartAnew, reopen_data
 from storage.progress import unnoticed
 from storage.store import Damaged
 from storage.suspicion import acquit, suspect, suspicion
-from tests.storage.data_house import House, flip, session
+from tests.storage.data_house import NOON, House, flip, session
 from tests.storage.pages import SIZE, leaves, root_of, wipe
 
 LARGE = 2 * 1024**3 + 1
@@ -72,6 +72,22 @@ def test_a_backup_that_meets_a_damaged_page_leaves_a_note(house: House) -> None:
         house.back_up()
 
     assert "is damaged" in suspicion(house.paths.database)
+
+
+def test_damage_in_a_copy_alone_is_no_damage_of_the_database(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    def damage_it(doing: str, done: int, total: int) -> None:
+        if doing == "pages copied" and done == total:
+            (making,) = house.backups.glob("*.making")
+            wipe(making, root_of(making, "sections"))
+
+    with pytest.raises(BackupFailed, match="its copy is damaged"):
+        create_backup(house.paths.database, house.backups, "schedule", NOON, damage_it)
+
+    assert suspicion(house.paths.database) == ""
+    assert "Damage was met in a copy" in caplog.text
+    assert house.back_up().manifest.damaged == []
 
 
 def test_after_that_a_writer_has_the_backend_start_anew(house: House) -> None:
@@ -154,6 +170,15 @@ def test_an_empty_note_is_one_too_and_so_is_one_that_cannot_be_read(house: House
     note.unlink()
     note.mkdir()
     assert "cannot be read" in suspicion(house.paths.database)
+
+
+def test_a_note_that_cannot_be_looked_for_does_not_hide_the_damage(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    longest = os.pathconf(house.paths.directory, "PC_NAME_MAX")
+    suspect(house.paths.directory / ("x" * longest), "a page")
+    assert "a page" in caplog.text
+    assert "That cannot be noted" in caplog.text
 
 
 def test_a_note_that_cannot_be_written_does_not_hide_the_damage(

@@ -16,6 +16,7 @@ from storage.backup_file import Backup
 from storage.data_directory import DataDirectory
 from storage.restore import Wish, WouldReplace, restore_backup
 from storage.store import CannotOpen, Damaged
+from storage.suspicion import suspect, suspicion
 from tests.storage.data_house import NOON, House, flip, garbage, lose, session
 
 A = session("a")
@@ -212,6 +213,15 @@ def test_a_mark_that_cannot_be_read_does_not_stop_a_restore(house: House, backup
     house.paths.mark.mkdir()
     restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON)
     assert revisions(house) == {"a": 1, "b": 1}
+
+
+def test_what_was_met_in_the_replaced_database_is_not_said_of_the_restored_one(
+    house: House, backup: Backup
+) -> None:
+    suspect(house.paths.database, "a damaged page")
+    report = restore_backup(house.paths.directory, Wish(backup.path, force=True), NOON)
+    assert suspicion(house.paths.database) == ""
+    assert suspicion(Path(report.set_aside) / "stui.db") == "a damaged page"
 
 
 @pytest.mark.parametrize("how", [lose, garbage])

@@ -277,6 +277,25 @@ def test_the_running_time_is_not_before_any_session_was_used(
     assert report.running_time == latest
 
 
+@pytest.mark.parametrize(("used_at", "ended_at"), [(1000.0, None), (900.0, 1000.0)])
+def test_ages_go_on_where_they_were_beside_files_of_a_later_running_time(
+    house: House, backup: Backup, used_at: float, ended_at: float | None
+) -> None:
+    """The database is lost, so that the files alone tell how long it had run."""
+    house.commit("a", used_at=used_at, ended_at=ended_at)
+    house.file("a")
+    lose(house.session_file("b"))
+    lose(house.paths.database)
+
+    wish = Wish(backup.path, force=True, newest_files=True)
+    report = restore_backup(house.paths.directory, wish, NOON)
+
+    assert report.running_time == 1000.0
+    with house.opened().store as store:
+        heads = [store.head(each) for each in (A, session("b"))]
+    assert [each.used_at for each in heads if each] == [used_at, 950.0]
+
+
 def test_a_session_that_is_taken_from_its_newer_file_has_the_ages_of_the_file(
     house: House, backup: Backup
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sqlite3
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from protocol.ids import ClientId
 from storage.data_paths import DataPaths
-from storage.first_page import restore_schema
+from storage.first_page import restore_header, restore_schema
 from storage.migrations import MIGRATIONS, migrate
 from storage.recovery_report import RecoveryReport
 from storage.salvage import Salvage, salvaged
@@ -428,3 +430,24 @@ def test_preferences_between_damaged_pages_come_back(house: House) -> None:
         found = {name for name in clients if store.preferences(ClientId(name)) is not None}
     assert found >= set(clients) - damaged
     assert found < set(clients)
+
+
+def test_of_a_large_sound_database_only_its_beginning_is_in_memory(
+    house: House, tmp_path: Path
+) -> None:
+    house.create("a")
+    copy, like = tmp_path / "copy", tmp_path / "like"
+    shutil.copyfile(house.paths.database, like)
+    shutil.copyfile(house.paths.database, copy)
+    flip(copy, 200)
+    os.truncate(like, 64 * 1024 * 1024)  # sparse
+
+    tracemalloc.start()
+    try:
+        restore_header(copy, like)
+        assert restore_schema(copy, like)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 1024 * 1024
