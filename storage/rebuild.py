@@ -33,6 +33,7 @@ from storage.shared_rows import SharedFrom, readable_meta, take_shared
 from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS, note_schema, put_meta
 from storage.whole_session import WholeSession, put_whole
 from storage.winners import Winner, choose
+from storage.workspaces import as_of_its_snapshot
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ def as_it_goes_on(
     contents = session.contents
     if age != "as acknowledged":
         number = first_commit(fence, max(contents.number, *claimed, 0))
-        contents = replace(contents, number=number)
+        contents = as_of_its_snapshot(replace(contents, number=number))
     elif not session.lost:
         return session
     told = event_of_loss(fence, wall, winner.candidate.name)

@@ -32,6 +32,7 @@ from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS, put_meta
 from storage.store import Damaged, StoreError
 from storage.whole_session import WholeSession, put_whole
 from storage.winners import Winner, choose
+from storage.workspaces import as_of_its_snapshot
 
 _log = logging.getLogger(__name__)
 
@@ -184,7 +185,8 @@ class _Restoring:
         number = first_commit(self.fence, highest)
         told = event_of_loss(self.fence, self.wall, winner.candidate.name)
         # Files are of the running time of what is replaced.
-        contents = replace(contents if from_file else later(contents, self.since), number=number)
+        contents = contents if from_file else later(contents, self.since)
+        contents = as_of_its_snapshot(replace(contents, number=number))
         session = WholeSession(contents, [*winner.session.events, told], winner.session.lost)
         put_whole(self.target, session, self.fence, dirty_since=0.0)
         head = contents.head

@@ -9,8 +9,9 @@ import msgspec
 from protocol.errors import OutcomeUnknown
 from protocol.ids import ClientId, SessionId
 from protocol.requests import JsonText
-from storage.document import Change, Context, Evaluation, Knowledge, RememberedReply, StoredSection
+from storage.document import Change, Context, Evaluation, RememberedReply, StoredSection
 from storage.store import SessionContents
+from storage.workspaces import as_of_its_snapshot, in_no_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,7 @@ def as_new_session(
 
     No image holds its workspace yet: it is brought back from the snapshot before it is used.
     """
-    sections = dict(contents.sections)
-    if text := sections.get("knowledge"):
-        sections["knowledge"] = _of_no_epoch(text)
+    contents = in_no_image(contents)
     head = msgspec.structs.replace(
         contents.head,
         session_id=newcomer.session_id,
@@ -45,11 +44,11 @@ def as_new_session(
         used_at=newcomer.now,
         ended_at=None,
         ended_reason="",
-        section_bytes=_sizes(sections),
+        section_bytes=_sizes(contents.sections),
     )
     return Change(
         head=head,
-        sections=sections,
+        sections=contents.sections,
         history=_ended(contents.evaluations),
         contexts=_kept_from_now(contents.contexts, newcomer.now),
         reply=reply,
@@ -61,6 +60,7 @@ def as_same_session(contents: SessionContents, now: float) -> Change:
 
     It keeps its id, its client and its state; its ages begin anew, by this service's own time.
     """
+    contents = as_of_its_snapshot(contents)
     head = msgspec.structs.replace(
         contents.head,
         used_at=now,
@@ -82,15 +82,6 @@ def _kept_from_now(contexts: list[Context], now: float) -> list[Context]:
         msgspec.structs.replace(context, head=msgspec.structs.replace(context.head, kept_since=now))
         for context in contexts
     ]
-
-
-def _of_no_epoch(text: JsonText) -> JsonText:
-    knowledge = msgspec.json.decode(text, type=Knowledge)
-    earlier = [*knowledge.earlier_epochs, knowledge.epoch] if knowledge.epoch else []
-    knowledge = msgspec.structs.replace(
-        knowledge, epoch="", earlier_epochs=earlier or knowledge.earlier_epochs, report=None
-    )
-    return JsonText(msgspec.json.encode(knowledge))
 
 
 def _sizes(sections: dict[StoredSection, JsonText]) -> dict[StoredSection, int]:

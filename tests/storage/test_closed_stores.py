@@ -36,3 +36,12 @@ def test_a_closed_store_is_closed_and_nothing_else(
 
     assert not isinstance(raised.value, (Damaged, WriteUnknown))
     assert suspicion(path) == ""
+
+
+def test_a_store_that_is_closed_in_order_leaves_no_log(tmp_path: Path) -> None:
+    path = tmp_path / "stui.db"
+    with SqliteStore(path) as store:
+        with store.transaction() as transaction:
+            transaction.set_running_time(1.0)
+        store.head(a_session())
+    assert not path.with_name("stui.db-wal").exists()

@@ -86,3 +86,13 @@ def test_a_write_passes_its_failpoints(path: Path) -> None:
         with pytest.raises(OSError, match="Input/output"):
             mark.write(1)
         assert mark.read() == 1
+
+
+def test_a_file_that_has_grown_is_damaged_until_the_next_number_is_written(path: Path) -> None:
+    with closing(CommitMark(path)) as mark:
+        mark.write(7)
+    path.write_bytes(path.read_bytes() + b"x")
+    assert both(path) is None
+    with closing(CommitMark(path)) as mark:
+        mark.write(8)
+    assert both(path) == 8

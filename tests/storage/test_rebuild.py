@@ -296,6 +296,20 @@ def test_no_flipped_bit_in_the_header_keeps_the_backend_from_starting(
         assert house.numbers() == {"a": 1}
 
 
+def test_a_header_that_names_another_program_is_damage_where_the_rest_is_damaged_too(
+    house: House,
+) -> None:
+    with house.paths.database.open("r+b") as database:
+        database.seek(68)
+        database.write(b"R")
+        database.seek(512)
+        database.write(bytes(3000))
+
+    assert house.recovery().kind == "rebuilt"
+
+    assert set(house.numbers()) == {"a", "b", "c"}
+
+
 def test_random_flips_are_never_served_and_never_keep_it_from_starting(house: House) -> None:
     whole = house.paths.database.read_bytes()
     step = 37
