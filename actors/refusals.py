@@ -50,12 +50,12 @@ def forgotten(number: int) -> OutcomeUnknown:
     )
 
 
-def as_error(session_id: SessionId, problem: StuiError | StoreError) -> StuiError:
-    """What a client is told of a failure while something was read or done for a session."""
+def as_error(session_id: SessionId | None, problem: StuiError | StoreError) -> StuiError:
+    """What a client is told of a failure while something was read or done, for a session if any."""
     match problem:
         case StuiError():
             return problem
-        case Damaged():
+        case Damaged() if session_id is not None:
             return damaged(session_id, problem)
         case _:
             return unreadable(problem)

@@ -53,7 +53,7 @@ from actors.messages import (
     TrashSession,
     WantsRest,
 )
-from actors.refusals import no_evaluation, unreadable
+from actors.refusals import as_error, no_evaluation
 from actors.remembered import check_same
 from actors.services import Services
 from actors.session.session import Creation, Session
@@ -81,7 +81,7 @@ from protocol.requests import (
     SwitchImageContext,
 )
 from storage.document import SessionHead
-from storage.store import SessionContents, StoreError
+from storage.store import Damaged, SessionContents, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -191,10 +191,9 @@ class SessionDirectory(ThreadedActor):
         """Serve a request; what it raises is its answer."""
         try:
             serve()
-        except StuiError as error:
-            self._answer(message, error)
-        except StoreError as problem:
-            self._answer(message, unreadable(problem))
+        except (StuiError, StoreError) as problem:
+            named: SessionId | None = getattr(message.request, "session_id", None)
+            self._answer(message, as_error(named, problem))
 
     def _serve(self, message: ClientRequest) -> None:
         match message.request:
@@ -280,7 +279,10 @@ class SessionDirectory(ThreadedActor):
         return False
 
     def _has_unfinished(self, head: SessionHead) -> bool:
-        last = self._services.reader().evaluation(head.session_id, head.evaluations)
+        try:
+            last = self._services.reader().evaluation(head.session_id, head.evaluations)
+        except Damaged:  # others may be asked for
+            return False
         return last is not None and last.state == "running"
 
     def _import(self, message: ClientRequest, request: ImportSession) -> None:

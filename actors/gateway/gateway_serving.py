@@ -11,7 +11,7 @@ from actors.gateway.gateway_subscribing import SubscriptionDesk
 from actors.gateway.pending import Pending
 from actors.images.image_requests import passed_on, without_session
 from actors.messages import ClientRequest, ImageCall, RenewConnection
-from actors.refusals import no_session, unreadable
+from actors.refusals import as_error, no_session
 from actors.services import Services
 from protocol.dialects import VERSION
 from protocol.errors import Internal, NotSupported, StuiError
@@ -68,10 +68,9 @@ class Serving:
         """Have a request answered, with what is wrong with it where nobody can serve it."""
         try:
             self._serve(entry, message)
-        except StuiError as error:
-            self._replies.answer(message.key, error)
-        except StoreError as problem:
-            self._replies.answer(message.key, unreadable(problem))
+        except (StuiError, StoreError) as problem:
+            named: SessionId | None = getattr(message.request, "session_id", None)
+            self._replies.answer(message.key, as_error(named, problem))
 
     def _serve(self, entry: Pending, message: ClientRequest) -> None:
         request, services = message.request, self._services

@@ -71,6 +71,7 @@ class CommitLog:
         self._fence = 0
         self._number = 0
         self._held = True  # nothing is sent while the session is not open
+        self._removed = False
 
     durable: SessionState
     latest: SessionState
@@ -93,11 +94,17 @@ class CommitLog:
 
     def commit(self, step: Step, done: Done, failed: Failed) -> None:
         """Make a step durable, then call DONE; or call FAILED, with nothing written."""
+        if self._removed:
+            return
         self._add(step.change, None, step.after, done, failed)
         self._send(self._under_way[-1])
 
     def delete(self, reply: RememberedReply | None, done: Done, failed: Failed) -> None:
-        """Remove the session."""
+        """Remove the session.
+
+        From then on nothing is stored any more: what comes behind it is neither done nor has it
+        failed, so DONE has to see to those who wait for that.
+        """
         self._add(None, reply, self.latest, done, failed)
         self._send(self._under_way[-1])
 
@@ -125,6 +132,8 @@ class CommitLog:
         """
         if not isinstance(error, SessionNotFound):
             return False
+        if self._removed:
+            return True
         if any(entry.change is None for entry in self._under_way):
             while self._under_way and self._finish(self._under_way.pop(0)).change is not None:
                 pass
@@ -216,6 +225,8 @@ class CommitLog:
 
     def _finish(self, entry: _UnderWay) -> _UnderWay:
         self.durable = entry.after
+        if entry.change is None:
+            self._removed, self._under_way = True, []
         entry.done(entry.after)
         if self._events is not None and entry.change is not None:
             self._events.durable(entry.change.events)

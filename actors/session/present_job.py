@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 
-from actors.messages import Key
+from actors.messages import Key, Outcome
 from actors.session.workspace_job import Job, Workplace
 from protocol.errors import StuiError
 
@@ -17,7 +16,7 @@ log = structlog.get_logger(__name__)
 class PresentJob(Job):
     """Answers with what there is, once the workspace is in its image, if it can be."""
 
-    def __init__(self, place: Workplace, keys: list[Key], answer: Callable[[], Any]) -> None:
+    def __init__(self, place: Workplace, keys: list[Key], answer: Callable[[], Outcome]) -> None:
         super().__init__(place, keys)
         self._answer = answer
 

@@ -6,8 +6,9 @@ as output, are told at once, but never before an earlier one that still is on it
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from protocol.limits import EVENTS_KEPT
 from protocol.replies import timestamp
 from protocol.requests import Subscribe
 from storage.document import StoredEvent
-from storage.store import Store
+from storage.store import Damaged, Store
 
 _INCARNATION_BITS: Final = 20
 _RECENT: Final = 512
@@ -152,32 +153,50 @@ class SessionEvents:
         is there across restarts.
         """
         if since > self._last:  # of a life of the service that was not this one
-            none_of_them = StoredEvent(
-                seq=self._last,
-                event=EVENTS_LOST,
-                data={"first_kept": self._last + 1},
-                at=self._services.clocks.wall(),
-            )
-            return (self._sent_form(none_of_them),)
+            return (self._lost(self._last, ()),)
         if since >= self._recent_from:
             return tuple(event for event in self._recent if event.seq > since)
-        missed: list[Event] = []
-        first = store.first_event(self._session_id)
-        stored = store.events(self._session_id, since, _MISSED_MOST)
-        # Numbers have gaps: only of those before the oldest that is kept is it known that they
-        # are lost, and only where some have been dropped.
-        if first is not None and since < first and len(stored) >= EVENTS_KEPT:
-            lost = StoredEvent(
-                seq=since, event=EVENTS_LOST, data={"first_kept": first}, at=stored[0].at
-            )
-            missed.append(self._sent_form(lost))
+        try:
+            first = store.first_event(self._session_id)
+            stored = store.events(self._session_id, since, _MISSED_MOST)
+            # Numbers have gaps: only of those before the oldest that is kept is it known that they
+            # are lost, and only where some have been dropped.
+            is_lost = first is not None and since < first and len(stored) >= EVENTS_KEPT
+        except Damaged:
+            after = self._last_damaged(since, store)
+            stored = store.events(self._session_id, after, _MISSED_MOST)
+            is_lost = after > since
         untold = {queued.event.seq for queued in self._queue}
         told = {event.seq: event for event in self._recent if event.seq > since}
         told |= {e.seq: self._sent_form(e) for e in stored if e.seq not in untold}
-        missed.extend(told[seq] for seq in sorted(told))
-        return tuple(missed)
+        missed = [told[seq] for seq in sorted(told)]
+        return (self._lost(since, missed), *missed) if is_lost else tuple(missed)
 
     # --- inside
+
+    def _lost(self, since: int, kept: Sequence[Event]) -> Event:
+        """What tells that of the events after SINCE no more than those KEPT are there."""
+        first_kept = kept[0].seq if kept else self.last_seq + 1
+        lost = StoredEvent(
+            seq=since,
+            event=EVENTS_LOST,
+            data={"first_kept": first_kept},
+            at=self._services.clocks.wall(),
+        )
+        return self._sent_form(lost)
+
+    def _last_damaged(self, since: int, store: Store) -> int:
+        """The number of the last event after SINCE that cannot be read; SINCE where all can be."""
+
+        def can_be_read(after: int) -> bool:
+            try:
+                store.events(self._session_id, after, _MISSED_MOST)
+            except Damaged:
+                return False
+            return True
+
+        numbers = range(since, self._last)
+        return since + bisect_left(numbers, True, key=can_be_read)  # noqa: FBT003
 
     def _next(self) -> int:
         self._last += 1

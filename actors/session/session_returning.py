@@ -7,7 +7,7 @@ from typing import Any
 from actors.messages import ClientRequest, EndSubscriptions, Key, Outcome
 from actors.refusals import no_session
 from actors.session.commit_log import remembering
-from actors.session.open_session import OpenSession, outcome_of
+from actors.session.open_session import OpenSession, read_or_error
 from actors.session.present_job import PresentJob
 from actors.session.restoration import is_missing
 from actors.session.restore_reports import present_report
@@ -55,19 +55,21 @@ def _present(
     session: OpenSession, request: RestoreSession, keys: list[Key], unique_id: str | None
 ) -> None:
     """Answer, once the workspace is back if it has to be."""
+
+    def answer() -> Outcome:
+        return read_or_error(session.session_id, lambda: restored(session, request))
+
     if _is_to_be_brought_back(session):
-        job = PresentJob(session.place, keys, lambda: restored(session, request))
+        job = PresentJob(session.place, keys, answer)
         job.unique_id = unique_id
         session.workspace.add(job)
     else:
         session.repeats.end(unique_id)
-        session.place.answer(
-            keys, outcome_of(lambda _: restored(session, request), session.log.durable)
-        )
+        session.place.answer(keys, answer())
 
 
 def restored(session: OpenSession, request: RestoreSession) -> Outcome:
-    """All that the session is now."""
+    """All that the session is now. Raises `StuiError`, `StoreError`."""
     store, state = session.services.reader(), session.log.durable
     images = session.services.image_table.current
     report = present_report(state, images, session.workspace.running)

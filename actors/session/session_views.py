@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec import UNSET
 from actors.session.session_state import SessionState
 from protocol.errors import BY_CODE, SessionClosed, SessionExpired, StuiError
 from protocol.events import Event
+from protocol.ids import SessionId
 from protocol.replies import (
     Evaluated,
     EvaluationRecord,
@@ -33,7 +35,7 @@ from protocol.requests import (
     SectionName,
 )
 from storage.document import Evaluation, SessionHead
-from storage.store import Store
+from storage.store import Damaged, Store
 
 CAPABILITIES: Final = [
     "evaluate", "inspect", "interrupt", "history", "merge", "remembered_replies",
@@ -130,7 +132,8 @@ def session_restored(
     """The reply to `restore_session`.
 
     Where the client never wrote its own, `workspace_context` and `object_registry` tell what the
-    backend knows, and `user_preferences` is what all sessions of the client share.
+    backend knows, and `user_preferences` is what all sessions of the client share. Evaluations that
+    are damaged are left out of its history, with a note about each. Raises `StoreError`.
     """
     head = state.head
     known_context = {"variables": state.knowledge.variables}
@@ -142,9 +145,8 @@ def session_restored(
         preferences := store.preferences(head.client_id)
     ):
         shared = msgspec.Raw(preferences.text)
-    last = head.evaluations
-    first = max(head.history_cleared, last - HISTORY_TAIL)
-    tail = store.evaluations(head.session_id, first, HISTORY_TAIL)
+    tail, left_out = _tail(store, head)
+    report = msgspec.structs.replace(report, notes=[*report.notes, *left_out])
     return SessionRestored(
         session_id=head.session_id,
         client_id=head.client_id,
@@ -166,6 +168,29 @@ def session_restored(
         events=UNSET if events is None else list(events),
         events_seq=events_seq,
     )
+
+
+def _tail(store: Store, head: SessionHead) -> tuple[list[Evaluation], list[str]]:
+    """The last evaluations that can be read, and a note about each that cannot."""
+    first = max(head.history_cleared, head.evaluations - HISTORY_TAIL)
+    try:
+        return store.evaluations(head.session_id, first, HISTORY_TAIL), []
+    except Damaged:
+        return _readable(store, head.session_id, range(first + 1, head.evaluations + 1))
+
+
+def _readable(
+    store: Store, session_id: SessionId, numbers: Iterable[int]
+) -> tuple[list[Evaluation], list[str]]:
+    found, notes = [], []
+    for number in numbers:
+        try:
+            evaluation = store.evaluation(session_id, number)
+        except Damaged:
+            notes.append(f"evaluation {number} is damaged and left out of the history")
+        else:
+            found += [] if evaluation is None else [evaluation]
+    return found, notes
 
 
 def record(evaluation: Evaluation) -> EvaluationRecord:

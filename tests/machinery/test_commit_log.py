@@ -314,6 +314,20 @@ def test_a_removal_that_was_lost_with_the_writer_is_done_by_the_next(
     assert session.writer.store.head(SESSION) is None
 
 
+def test_what_comes_behind_a_removal_is_not_stored_and_no_reason_to_look_for_the_session(
+    session: Session,
+) -> None:
+    session.delete()
+    session.change()  # before it is known that the session is gone
+    settle(session)
+    session.change()
+    session.writer.answers.append(OpenFailed(no_session(SESSION)))
+    settle(session)
+    assert session.deleted
+    assert session.log.settled
+    assert session.acknowledged == session.refused == []
+
+
 def test_a_session_that_somebody_else_has_opened_is_given_up(session: Session) -> None:
     rival = Session(session.writer)
     rival.log.open()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ from protocol.events import Event
 from protocol.limits import EVENT_CHARACTERS, EVENTS_KEPT, OUTPUT_CHARACTERS
 from protocol.requests import Subscribe
 from storage.document import StoredEvent
+from storage.store import Damaged
 from tests.storage.samples import a_session
 
 SESSION = a_session()
@@ -46,16 +48,22 @@ class _Services:
 
 
 class _Store:
-    """The events that a store would have."""
+    """The events that a store would have; those that are DAMAGED cannot be read."""
 
-    def __init__(self, *stored: StoredEvent) -> None:
+    def __init__(self, *stored: StoredEvent, damaged: Collection[int] = ()) -> None:
         self._stored = sorted(stored, key=lambda event: event.seq)
+        self._damaged = damaged
 
     def first_event(self, session_id: object) -> int | None:
-        return self._stored[0].seq if self._stored else None
+        return self._readable(self._stored[:1])[0].seq if self._stored else None
 
     def events(self, session_id: object, after: int, limit: int) -> list[StoredEvent]:
-        return [event for event in self._stored if event.seq > after][:limit]
+        return self._readable([event for event in self._stored if event.seq > after][:limit])
+
+    def _readable(self, events: list[StoredEvent]) -> list[StoredEvent]:
+        if any(event.seq in self._damaged for event in events):
+            raise Damaged("an event")
+        return events
 
 
 def events_of(services: _Services, fence: int = 1) -> SessionEvents:
@@ -181,6 +189,27 @@ def test_who_was_away_for_too_long_is_told_that_events_are_lost(services: _Servi
     assert missed[0].seq == 5
     assert missed[0].data == {"first_kept": 1000}
     assert [event.seq for event in missed[1:]] == [event.seq for event in stored]
+
+
+@pytest.mark.parametrize("damaged", [[0], [2], [1, 3], [4]])
+@pytest.mark.parametrize("since", [-1, 0, 2, 4])
+def test_events_up_to_a_damaged_one_are_told_as_lost_to_those_who_missed_it(
+    services: _Services, damaged: list[int], since: int
+) -> None:
+    first = events_of(services, fence=1)
+    stored = [first.stored("session.changed", revision=number) for number in range(5)]
+    numbers = [event.seq for event in stored]
+    store = _Store(*stored, damaged=[numbers[each] for each in damaged])
+    later = events_of(services, fence=2)
+    later.tell("session.attached", clients=1)
+    missed = later.missed(numbers[0] + since, cast("Any", store))
+    told = [number for number in numbers if number > numbers[0] + max(since, *damaged, -1)]
+    expected = [*told, later.last_seq]
+    if since < max(damaged):
+        assert missed[0].event == "events_lost"
+        assert missed[0].data == {"first_kept": expected[0]}
+        missed = missed[1:]
+    assert [event.seq for event in missed] == expected
 
 
 def test_a_number_from_another_life_of_the_service_is_answered_with_a_loss(

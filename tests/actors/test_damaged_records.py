@@ -1,0 +1,122 @@
+"""One record of a session is damaged, without another copy: the rest is served, and it is told."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.backend import RunningBackend, running_backend
+from tests.support.images import FULL, SNAPSHOTS, FakeImage, fake_image
+from tests.support.waiting import eventually
+from tests.support.wire import Message
+
+EVALUATIONS = 5
+
+
+@pytest.fixture
+def image() -> Iterator[FakeImage]:
+    with fake_image() as fake:
+        fake.capabilities = (*FULL, *SNAPSHOTS)
+        yield fake
+
+
+@pytest.fixture
+def backend(tmp_path: Path, image: FakeImage) -> Iterator[RunningBackend]:
+    with running_backend(tmp_path, images={"fake": image.endpoint}, backup_interval=0.0) as running:
+        running.wait_for_image("fake")
+        yield running
+
+
+@pytest.fixture
+def session(backend: RunningBackend) -> str:
+    """A session that has evaluated."""
+    with backend.client() as client:
+        session = client.new_session()
+        for number in range(1, EVALUATIONS + 1):
+            client.do("evaluate", session_id=session, code=str(number))
+    return session
+
+
+def spoil(backend: RunningBackend, image: FakeImage, table: str, key: str, number: int) -> None:
+    """Spoil the record NUMBER of a table of the only session; the image forgets all meanwhile."""
+    backend.stop()
+    directory = backend.settings.data_dir
+    shutil.rmtree(directory / "sessions")  # it would be brought back from there
+    with closing(sqlite3.connect(directory / "stui.db")) as database, database:
+        records = database.execute(f"SELECT {key}, data FROM {table} ORDER BY {key}").fetchall()  # noqa: S608
+        key_of_it, data = records[number - 1]
+        spoiled = bytearray(data)
+        spoiled[-3] ^= 1
+        database.execute(
+            f"UPDATE {table} SET data = ? WHERE {key} = ?",  # noqa: S608
+            (bytes(spoiled), key_of_it),
+        )
+    image.start_anew()
+    backend.start()
+    eventually(lambda: backend.wait_for_image("fake")["epoch"] == image.epoch)
+
+
+@pytest.mark.parametrize("damaged", [2, EVALUATIONS])
+def test_a_history_that_cannot_be_read_is_damaged_whether_its_session_rests_or_not(
+    backend: RunningBackend, image: FakeImage, session: str, damaged: int
+) -> None:
+    spoil(backend, image, "evaluations", "number", damaged)
+    with backend.client() as client:
+        for _ in range(2):
+            for command in ("get_session_history", "get_evaluation"):
+                about = {"evaluation": damaged} if command == "get_evaluation" else {}
+                failure = client.fail(command, session_id=session, **about)
+                assert failure.code == "session_damaged"
+                assert f"evaluation/{damaged}/" in failure.message
+            whole = client.do("get_evaluation", session_id=session, evaluation=3)
+            assert whole["code"] == "3"
+            client.do("rename_session", session_id=session, name="awake")
+
+
+def test_a_session_comes_back_without_the_evaluation_that_is_damaged(
+    backend: RunningBackend, image: FakeImage, session: str
+) -> None:
+    spoil(backend, image, "evaluations", "number", 2)
+    with backend.client() as client:
+        for _ in range(2):  # the first brings the workspace back
+            restored = client.do("restore_session", session_id=session)
+            assert [record["evaluation"] for record in restored["history"]] == [1, 3, 4, 5]
+            notes = restored["restore_report"]["notes"]
+            assert [note for note in notes if "history" in note] == [
+                "evaluation 2 is damaged and left out of the history"
+            ]
+        assert image.workspaces[session] == ["1", "2", "3", "4", "5"]
+
+
+def seqs(events: list[Message]) -> list[int]:
+    return [event["seq"] for event in events]
+
+
+def test_events_that_are_damaged_are_told_as_lost_and_those_behind_them_come(
+    backend: RunningBackend, image: FakeImage, session: str
+) -> None:
+    with backend.client() as client:
+        told = client.do("restore_session", session_id=session, since=0)["events"]
+    stored = [event for event in told if event["event"].startswith("evaluation.")]
+    assert len(stored) == 2 * EVALUATIONS
+    spoil(backend, image, "events", "seq", 6)
+    with backend.client() as client:
+        for _ in range(2):  # the first brings the workspace back
+            events = client.do("restore_session", session_id=session, since=0)["events"]
+            assert events[0]["event"] == "events_lost"
+            assert events[0]["data"] == {"first_kept": events[1]["seq"]}
+            kept = [event for event in events if event["event"].startswith("evaluation.")]
+            assert 0 < len(kept) < len(stored)
+            assert seqs(kept) == seqs(stored)[-len(kept) :]
+        behind = client.do("restore_session", session_id=session, since=kept[0]["seq"])["events"]
+        assert "events_lost" not in {event["event"] for event in behind}
+    with backend.client(dealer=True) as listener:
+        listener.do("subscribe", topics=["evaluation"], session_id=session, since=0)
+        heard = [listener.next_reply() for _ in range(1 + len(kept))]
+        assert heard[0]["event"] == "events_lost"
+        assert seqs(heard[1:]) == seqs(kept)
