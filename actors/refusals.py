@@ -23,7 +23,7 @@ def no_session(session_id: SessionId) -> SessionNotFound:
 
 def damaged(session_id: SessionId, damage: StoreError) -> SessionDamaged:
     """For a session that cannot be read back."""
-    return SessionDamaged(f"The session {excerpt(session_id)} cannot be read: {damage}.")
+    return SessionDamaged(f"The session {excerpt(session_id)} cannot be read: {_clause(damage)}.")
 
 
 def not_served(client_id: ClientId) -> ClientNotAllowed:
@@ -63,4 +63,9 @@ def as_error(session_id: SessionId | None, problem: StuiError | StoreError) -> S
 
 def unreadable(problem: StoreError) -> StorageUnavailable:
     """For what the store cannot tell now."""
-    return StorageUnavailable(f"The store cannot be read: {problem}.")
+    return StorageUnavailable(f"The store cannot be read: {_clause(problem)}.")
+
+
+def _clause(problem: StoreError) -> str:
+    """What is wrong, without the full stop that some say it with."""
+    return str(problem).removesuffix(".")
