@@ -15,7 +15,7 @@ demo: setup  ## a Smalltalk session whose backend and image are killed, step by 
 
 test: setup  ## all tests, with at least 90 % of the lines and of the branches
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest --numprocesses 2 --dist loadfile
+	$(PY) -m coverage run -m pytest --numprocesses 3 --dist loadfile
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --fail-under=90
 	@$(PY) -m coverage json --quiet -o - | $(PY) -m tools.branch_coverage 90

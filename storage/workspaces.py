@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import msgspec
 
@@ -10,13 +11,15 @@ from protocol.requests import JsonText
 from storage.document import Knowledge
 from storage.store import SessionContents
 
+_KNOWLEDGE: Final = msgspec.json.Decoder(Knowledge)
+
 
 def in_no_image(contents: SessionContents) -> SessionContents:
     """CONTENTS whose workspace is to be brought back from its snapshot before it is used."""
     text = contents.sections.get("knowledge")
     if text is None:
         return contents
-    known = msgspec.json.decode(text, type=Knowledge)
+    known = _KNOWLEDGE.decode(text)
     earlier = [*known.earlier_epochs, known.epoch] if known.epoch else known.earlier_epochs
     known = msgspec.structs.replace(known, epoch="", earlier_epochs=earlier, report=None)
     text = JsonText(msgspec.json.encode(known))

@@ -32,6 +32,7 @@ WITHOUT = {
     "storage/replacement.py:finish_replacements": "removes what was not finished",
     "storage/salvage.py:salvaged": "commits to a copy that is read and thrown away",
     "storage/backup.py:_one_at_a_time": "removes what was not finished",
+    "storage/mending.py:gives_way": "removes a copy that nothing depends on yet",
 }
 
 

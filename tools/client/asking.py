@@ -7,8 +7,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from protocol.errors import (
     BY_CODE,
     Internal,
@@ -20,6 +18,7 @@ from protocol.errors import (
 )
 from protocol.limits import BODY_BYTES
 from tools.client.connection import Connection, Outgoing, ReplyFrame
+from tools.client.decoding import decoded
 from tools.client.event_stream import EventStream
 
 JsonObject = Mapping[str, Any]
@@ -69,7 +68,7 @@ class Asking:
         if reply.status != "success":
             raise _failure(reply)
         try:
-            return msgspec.json.decode(reply.result, type=kind)
+            return decoded(reply.result, kind)
         except ValueError as error:  # msgspec's errors are ValueErrors
             raise Internal(
                 f"{self.endpoint} answered {command} with {excerpt(bytes(reply.result))}: {error}."

@@ -22,6 +22,7 @@ import zmq
 
 from protocol.errors import InvalidParameter, OutcomeUnknown, excerpt
 from protocol.events import Event
+from tools.client.decoding import decoded
 from tools.client.event_stream import EventStream
 from tools.client.no_answer import NoAnswer
 
@@ -213,13 +214,13 @@ class Connection:
         body = self._socket.recv_multipart()[-1]
         self._heard_at = time.monotonic()
         try:
-            return msgspec.json.decode(body, type=ReplyFrame)
+            return decoded(body, ReplyFrame)
         except ValueError:  # msgspec's errors are ValueErrors
             return self._read_event(body)
 
     def _read_event(self, body: bytes) -> Event | None:
         try:
-            event = msgspec.json.decode(body, type=Event)
+            event = decoded(body, Event)
         except ValueError:
             return None  # not from a backend; what is waited for may still come
         self._stream.take(event)
