@@ -49,10 +49,6 @@ class BackupChain:
             self._opened.append(DatabaseSource(connection, f"backup {backup.name}"))
             yield self._opened[-1]
 
-    def newest(self) -> DatabaseSource | None:
-        """The newest good one."""
-        return next(self.sources(), None)
-
     def older_than_newest(self, session_id: str) -> Iterator[Candidate]:
         """A session in the good ones but the newest, newest first."""
         for source in list(self.sources())[1:]:

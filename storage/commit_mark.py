@@ -7,6 +7,7 @@ written after each transaction and never flushed, so that it may be behind, and 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from storage.failpoints import hit
+
+_log = logging.getLogger(__name__)
 
 _LINE = re.compile(rb"([0-9]{20}) ([0-9a-f]{16})\n")
 _LINE_BYTES: Final = 38
@@ -27,6 +30,9 @@ def read_mark(path: Path) -> int | None:
             return _number(file.read(_LINE_BYTES + 1))
     except FileNotFoundError:
         return 0
+    except OSError as error:
+        _log.warning("The mark %s cannot be read: %s", path, error)
+        return None
 
 
 class CommitMark:

@@ -71,7 +71,7 @@ def diagnose(paths: DataPaths, backups: Path, progress: Progress) -> Diagnosis:
     read at all (`DiskTrouble` where that may pass), `Damaged` for a file that is no database where
     nothing says that one of ours ever was there.
     """
-    found = Diagnosis(mark=_mark(paths))
+    found = Diagnosis(mark=read_mark(paths.mark))
     has_backups = any(backups.glob(f"*{BACKUP}"))
     was_here = has_backups or _was_here(paths, found.mark)
     try:
@@ -181,14 +181,6 @@ def _noted_schema(database: Path) -> float | None:
             row = connection.execute("SELECT data FROM meta WHERE name = ?", (SCHEMA,)).fetchone()
             return None if row is None else decoded_number(SCHEMA, row[0])
     except (sqlite3.Error, Damaged):
-        return None
-
-
-def _mark(paths: DataPaths) -> int | None:
-    try:
-        return read_mark(paths.mark)
-    except OSError as error:
-        _log.warning("The mark %s cannot be read: %s", paths.mark, error)
         return None
 
 

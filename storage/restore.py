@@ -239,7 +239,7 @@ def _reached(
                 numbers |= {each.session_id: each.number for each in _candidates(old)}
         except sqlite3.Error as error:
             _log.warning("The database that is replaced cannot be read: %s", error)
-    return _Reached(first_fence(_mark(paths), known), max(times), numbers)
+    return _Reached(first_fence(read_mark(paths.mark), known), max(times), numbers)
 
 
 def _last_uses(files: Iterable[Candidate]) -> Iterator[float]:
@@ -255,14 +255,6 @@ def _last_uses(files: Iterable[Candidate]) -> Iterator[float]:
 
 def _candidates(old: sqlite3.Connection) -> Iterator[Candidate]:
     return DatabaseSource(old, "the database").candidates()
-
-
-def _mark(paths: DataPaths) -> int | None:
-    try:
-        return read_mark(paths.mark)
-    except OSError as error:
-        _log.warning("The mark %s cannot be read: %s", paths.mark, error)
-        return None
 
 
 def _numbers(connection: sqlite3.Connection) -> Iterator[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from protocol.ids import SessionId
@@ -20,6 +20,7 @@ from storage.sqlite_parts import (
     write_section,
 )
 from storage.sqlite_rows import (
+    Row,
     StoredHead,
     insert_session,
     session_row,
@@ -129,12 +130,19 @@ def _events(
     """The newest events without a gap: those before a damaged one are left out too."""
     found: list[StoredEvent] = []
     try:
-        if not has_table(connection, "events"):
-            return found
-        rows = connection.execute(
-            "SELECT seq, data FROM events WHERE session_id = ? ORDER BY seq DESC", (session_id,)
-        )
-        found.extend(read_event(session_id, row) for row in rows)
+        found.extend(read_event(session_id, row) for row in _event_rows(connection, session_id))
     except (Damaged, sqlite3.DatabaseError) as error:
         lost.append(f"older events: {error}")
     return found[::-1]
+
+
+def _event_rows(connection: sqlite3.Connection, session_id: SessionId) -> Iterable[Row]:
+    """The rows of a session's events, newest first; none where an older schema has no table."""
+    try:
+        return connection.execute(
+            "SELECT seq, data FROM events WHERE session_id = ? ORDER BY seq DESC", (session_id,)
+        )
+    except sqlite3.OperationalError:
+        if has_table(connection, "events"):
+            raise
+        return ()

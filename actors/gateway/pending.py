@@ -140,10 +140,6 @@ class PendingTable:
             if entry.connection == connection and session_id in {None, entry.session_id}:
                 entry.topics = frozenset() if topics is None else entry.topics - set(topics)
 
-    def take_all(self, owner: str) -> list[Pending]:
-        """All requests whose owner's name begins so; they are under way no longer."""
-        return [entry for entry in map(self.take, self.keys_of(owner)) if entry is not None]
-
     def keys_of(self, owner: str) -> list[Key]:
         """The requests whose owner's name begins so."""
         return [key for key, entry in self._entries.items() if entry.owner.startswith(owner)]

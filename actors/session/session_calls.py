@@ -84,10 +84,6 @@ class SessionCalls:
         """The end of a call is of no interest any more."""
         self._calls.pop(tag or "", None)
 
-    def forget_all(self) -> None:
-        """The session is gone."""
-        self._calls.clear()
-
     # --- what is heard of images
 
     def answered(self, message: ImageAnswer) -> None:

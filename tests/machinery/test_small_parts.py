@@ -127,9 +127,14 @@ class TestPendingTable:
         table = PendingTable()
         for owner in ("sessions", "sessions/urn:1", "sessions/urn:2", "images/urn:1"):
             table.add(self.entry(owner=owner), 10, 10)
-        assert [each.owner for each in table.take_all("sessions/urn:1")] == ["sessions/urn:1"]
-        assert [each.owner for each in table.take_all("sessions")] == ["sessions", "sessions/urn:2"]
-        assert [each.owner for each in table.take_all("")] == ["images/urn:1"]
+
+        def taken(owner: str) -> list[str]:
+            entries = [table.take(key) for key in table.keys_of(owner)]
+            return [entry.owner for entry in entries if entry is not None]
+
+        assert taken("sessions/urn:1") == ["sessions/urn:1"]
+        assert taken("sessions") == ["sessions", "sessions/urn:2"]
+        assert taken("") == ["images/urn:1"]
 
 
 class TestImageTable:
