@@ -9,11 +9,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import zmq
 
+from tests.faults.patient import Patient
 from tests.support.waiting import DEADLINE
 from tests.support.wire import Failure, Message, Wire, result_of
 
@@ -143,7 +144,7 @@ class Developer(threading.Thread):
 
     # --- afterwards
 
-    def check(self, wire: Wire) -> None:
+    def check(self, wire: Patient) -> None:
         """Compare what was promised with what is there."""
         assert self.problem is None, f"{self.name}: {self.problem!r}" if self.problem else ""
         restored = wire.do("restore_session", session_id=self.session)
@@ -157,7 +158,7 @@ class Developer(threading.Thread):
         if self._evaluating:
             self._check_evaluations(wire)
 
-    def _check_evaluations(self, wire: Wire) -> None:
+    def _check_evaluations(self, wire: Patient) -> None:
         printed = wire.do("evaluate", session_id=self.session, code="seen")["result"]
         seen = [int(number) for number in re.findall(r"\d+", printed)]
         assert len(seen) == len(set(seen)), "code was run twice"
@@ -201,10 +202,11 @@ class Team:
             assert not each.is_alive(), f"{each.name} hangs"
         self.raise_problems()
 
-    def check(self, wire: Wire) -> None:
-        """Compare everybody's books with what is there."""
-        for each in self.developers:
-            each.check(wire)
+    def check(self, endpoint: str) -> None:
+        """Compare everybody's books with what is there, as soon as it can be asked for."""
+        with closing(Patient(lambda: endpoint)) as wire:
+            for each in self.developers:
+                each.check(wire)
 
 
 _numbers = itertools.count(1)

@@ -60,8 +60,7 @@ def finish_and_check(kind: str, died: float, team: Team, backend: RunningBackend
     seconds = time.monotonic() - died
     sys.stdout.write(f"{kind}: everybody served again {seconds:.3f} s after its death\n")
     team.finish()
-    with backend.client() as wire:
-        team.check(wire)
+    team.check(backend.endpoint)
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -78,8 +78,7 @@ def moves_on(team: Team, by: int = 3) -> None:
 
 def finish_and_check(team: Team, service: Service) -> None:
     team.finish()
-    with Wire(service.endpoint) as wire:
-        team.check(wire)
+    team.check(service.endpoint)
 
 
 def test_a_backend_that_is_killed_again_and_again_keeps_its_promises(

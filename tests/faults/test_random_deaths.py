@@ -277,8 +277,7 @@ class Service(RuleBasedStateMachine):
             failpoints.disarm_all()
             self.everybody_is_served()
             self.team.finish()
-            with self.backend.client() as wire:
-                self.team.check(wire)
+            self.team.check(self.backend.endpoint)
             for books in self.books:
                 self.check(books)
                 self.check_history(books)

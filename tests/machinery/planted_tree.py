@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,8 +63,10 @@ class Child(OnOwnThread):
 class Tree:
     """A supervisor with children, a clock that stands still, and what they did."""
 
-    def __init__(self, *names: str, shutdown: float = DEADLINE, **options: Any) -> None:
-        self._shutdown = shutdown
+    def __init__(
+        self, *names: str, shutdown: Mapping[str, float] | None = None, **options: Any
+    ) -> None:
+        self._shutdown = shutdown or {}
         self.journal: list[Any] = []
         self.given_up: list[GivenUp] = []
         self.now = 1000.0
@@ -95,7 +97,7 @@ class Tree:
         return ChildSpec(
             self.addresses[name],
             start,
-            shutdown=self._shutdown,
+            shutdown=self._shutdown.get(name, DEADLINE),
             fatal=(MemoryError,),
         )
 

@@ -49,7 +49,7 @@ def test_each_child_is_there_for_those_below_it_until_they_have_stopped(plant: P
 def test_a_child_that_does_not_stop_in_time_keeps_none_of_the_others(
     plant: Plant,
 ) -> None:
-    tree = plant("one", "two", "three", shutdown=0.05)
+    tree = plant("one", "two", "three", shutdown={"two": 0.05})
     let_go = hang(tree, "two")
     tree.ref.stop(timeout=DEADLINE)
     assert [entry for entry in tree.journal if entry[0] == "end"] == [

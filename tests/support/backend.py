@@ -9,7 +9,7 @@ from actors.backend import Backend
 from actors.settings import Settings
 from actors.watching.config_watcher import LoadSettings
 from tests.support.waiting import eventually
-from tests.support.wire import Message, Wire
+from tests.support.wire import Message, Wire, result_of
 
 
 class RunningBackend:
@@ -51,7 +51,10 @@ class RunningBackend:
 
         def record() -> Message | None:
             with self.client() as client:
-                for entry in client.do("list_images")["images"]:
+                reply = client.ask("list_images")
+                if reply.get("retryable"):  # whoever knows it is being started again
+                    return None
+                for entry in result_of(reply)["images"]:
                     if image in {entry["image_id"], entry["name"]} and entry["status"] == status:
                         found: Message = entry
                         return found
