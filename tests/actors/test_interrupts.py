@@ -1,6 +1,5 @@
 """Code without an end: deadlines and interrupts, and whom it holds up meanwhile."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -35,11 +34,9 @@ def wait_until_running(client: Wire, session: str, number: int = 1) -> None:
 
 
 def test_an_evaluation_is_interrupted_at_its_deadline(developer: Wire, session: str) -> None:
-    started = time.monotonic()
     failure = developer.fail("evaluate", session_id=session, code=ENDLESS, timeout=0.3)
     assert failure.code == "deadline_exceeded"
     assert "0.3" in failure.message
-    assert time.monotonic() - started < 5
     assert developer.do("evaluate", session_id=session, code="1")["result"] == "1"
 
 

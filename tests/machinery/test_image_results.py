@@ -82,13 +82,19 @@ def test_a_snapshot_that_is_nonsense_is_the_images_failure(nonsense: Message) ->
 def test_the_largest_snapshot_is_read_soon() -> None:
     body = json.dumps({"id": "x", "status": "success", "result": snapshot("x" * SNAPSHOT_BYTES)})
     encoded = body.encode()
-    began = time.process_time()
-    reply = read_message(encoded)
-    assert isinstance(reply, ImageReply)
-    result = outcome_of("snapshot_workspace", reply)
-    assert time.process_time() - began < 0.5
-    assert isinstance(result, SnapshotResult)
-    assert len(result.data) == SNAPSHOT_BYTES
+    plain, ours = [], []
+    for _ in range(3):
+        began = time.process_time()
+        json.loads(encoded)
+        plain.append(time.process_time() - began)
+        began = time.process_time()
+        reply = read_message(encoded)
+        assert isinstance(reply, ImageReply)
+        result = outcome_of("snapshot_workspace", reply)
+        ours.append(time.process_time() - began)
+        assert isinstance(result, SnapshotResult)
+        assert len(result.data) == SNAPSHOT_BYTES
+    assert min(ours) < 10 * min(plain), "it takes much longer than to read any JSON"
 
 
 def test_what_is_shown_of_a_snapshot_is_cut() -> None:

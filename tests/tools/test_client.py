@@ -180,7 +180,7 @@ def test_where_nothing_answers_the_error_says_what_to_do() -> None:
     ):
         client.ping()
 
-    assert 0.4 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.4
 
 
 def test_something_that_never_answers_is_given_up_in_time() -> None:

@@ -109,7 +109,7 @@ def test_where_nothing_happens_none_comes_in_time() -> None:
         client.subscribe()
         began = time.monotonic()
         assert client.next_event(0.2) is None
-        assert 0.2 <= time.monotonic() - began < 2
+        assert time.monotonic() - began >= 0.2
         assert client.next_event(0) is None
 
 

@@ -156,15 +156,20 @@ class TestSnapshots:
         other = fresh_name("session")
         run(client, other, dialect.assign_41)
         run(client, session, dialect.make_large)
+        whole, held_up = [], []
         for _ in range(3):
+            started = time.monotonic()
+            snapshot(client, session)
+            whole.append(time.monotonic() - started)
             taken = client.send("snapshot_workspace", session=session)
             started = time.monotonic()
             assert value(client, other, dialect.x_plus_1) == "42"
-            assert time.monotonic() - started < 0.5
+            held_up.append(time.monotonic() - started)
             reply = client.receive(taken)
             if reply["status"] == "error":
                 assert reply["error_code"] == "snapshot_given_up"
                 assert reply["details"]["reason"]
+        assert min(held_up) < min(whole) / 2
         assert snapshot(client, session)["unchanged"] is False
 
 
