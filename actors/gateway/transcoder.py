@@ -94,14 +94,16 @@ def _exactly(stream: IO[bytes], length: int) -> bytes:
 
 def main() -> None:
     """The child process: answer until the input ends."""
-    source, target = sys.stdin.buffer, sys.stdout.buffer
-    while True:
-        try:
-            task, body = _exactly(source, len(_DECODE)), _read(source)
-        except EOFError:
-            return
-        result = decode_request(body) if task == _DECODE else json_to_cbor(body)
-        _write(target, pickle.dumps(result))
+    source = sys.stdin.buffer
+    # Not sys.stdout: with PYTHONUNBUFFERED it drops what a write that was interrupted has left.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as target:
+        while True:
+            try:
+                task, body = _exactly(source, len(_DECODE)), _read(source)
+            except EOFError:
+                return
+            result = decode_request(body) if task == _DECODE else json_to_cbor(body)
+            _write(target, pickle.dumps(result))
 
 
 if __name__ == "__main__":

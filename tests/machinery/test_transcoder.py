@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +79,40 @@ def test_a_decoder_whose_parent_was_killed_ends() -> None:
     )
     child.communicate(timeout=10)  # closes its input, as the end of a parent does
     assert child.returncode == 0
+
+
+def waiting(pipe: int) -> int:
+    """How many bytes are in a pipe."""
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks for the size of a pipe")
+def test_a_decoder_that_is_stopped_while_it_answers_goes_on_with_the_rest() -> None:
+    """Also where Python was told not to buffer, as in many containers."""
+    state = {"session_id": "1", "state_data": {"big": BIG}}
+    update = {"id": "1", "command": "update_session_state", "parameters": state}
+    body = json.dumps(update).encode()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "actors.gateway.transcoder"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(b"d" + struct.pack(">Q", len(body)) + body)
+    child.stdin.flush()
+    answers = child.stdout.fileno()
+    room = fcntl.fcntl(answers, fcntl.F_GETPIPE_SZ)
+    eventually(lambda: room - waiting(answers) < select.PIPE_BUF)  # the rest of it finds none
+    os.kill(child.pid, signal.SIGSTOP)
+    assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1])
+    os.kill(child.pid, signal.SIGCONT)
+    (length,) = struct.unpack(">Q", child.stdout.read(8))
+    assert len(child.stdout.read(length)) == length > len(BIG)
+    child.communicate(timeout=10)
 
 
 def test_a_large_reply_in_cbor_is_whole(backend: RunningBackend) -> None:

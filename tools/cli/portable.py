@@ -38,7 +38,9 @@ def export_session(asking: Asking, session: str, file: Path | None, force: bool)
     data = session_file(reply)
     path = file or Path(Path(reply.file_name).name)
     if str(path) == "-":
-        sys.stdout.buffer.write(data)
+        left = memoryview(data)
+        while left:  # with PYTHONUNBUFFERED a write that is interrupted is not gone on with
+            left = left[sys.stdout.buffer.write(left) :]
         return
     try:
         with path.open("wb" if force else "xb") as target:
