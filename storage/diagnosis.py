@@ -11,7 +11,8 @@ import itertools
 import logging
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -21,13 +22,19 @@ from storage.backup_file import ENDING as BACKUP
 from storage.commit_mark import read_mark
 from storage.data_paths import DataPaths
 from storage.disk_trouble import cannot_open
-from storage.migrations import APPLICATION, MIGRATIONS, check_file, is_database
+from storage.migrations import (
+    APPLICATION,
+    MIGRATIONS,
+    check_file,
+    check_version,
+    is_database,
+)
 from storage.progress import Progress
-from storage.recovery_sources import OwnDatabase
-from storage.session_file import ENDING
+from storage.recovery_sources import Candidate, OwnDatabase
+from storage.session_file import ENDING, SessionFiles
 from storage.shared_rows import SharedFrom, check_shared
 from storage.sqlite_connection import connect_read_only, is_of_the_disk
-from storage.sqlite_rows import SCHEMA, TRANSACTIONS, decoded_number, read_meta
+from storage.sqlite_rows import SCHEMA, TRANSACTIONS, Row, read_meta
 from storage.store import CannotOpen, Damaged
 from storage.suspicion import suspicion
 
@@ -36,6 +43,7 @@ _log = logging.getLogger(__name__)
 _STRUCTURE_BYTES: Final = 2 * 1024**3
 """Of a larger database SQLite's own check takes too long."""
 
+_VERSIONS: Final = range(1, len(MIGRATIONS) + 1)
 _SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 
 _SESSIONS_SECONDS: Final = 10.0
@@ -97,25 +105,27 @@ def _examine(paths: DataPaths, found: Diagnosis, progress: Progress, *, was_here
         return
     if not is_database(database):
         raise Damaged("it does not begin as a database of SQLite")
-    noted = _noted_schema(database)
+    own = _own_version(database)
     try:
         version = check_file(database)
     except CannotOpen as refusal:
         is_anothers = _application(database) != APPLICATION
-        if (noted or inf) > len(MIGRATIONS) and not (is_anothers and was_here and noted is None):
+        if (own or inf) > len(MIGRATIONS) and not (is_anothers and was_here and own is None):
             raise
         raise Damaged(f"its header is not as it was written ({refusal})") from None
-    if noted is not None and noted > version:
-        raise Damaged(f"its header says version {version}, its rows {noted:.0f}")
+    if own is not None and own > version:
+        raise Damaged(f"its header says version {version}, and all else {own:.0f}")
     with closing(connect_read_only(database)) as connection:
+        check_version(connection, database)  # that of the log, where it has a newer one
         if _lacks_schema(connection, version):
             raise Damaged("its schema is not as it was written")
-        _examine_rows(connection, database, found, progress)
+        _examine_rows(connection, paths, found, progress)
 
 
 def _examine_rows(
-    connection: sqlite3.Connection, database: Path, found: Diagnosis, progress: Progress
+    connection: sqlite3.Connection, paths: DataPaths, found: Diagnosis, progress: Progress
 ) -> None:
+    database = paths.database
     if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         if found.mark:  # something had been durable: this is not that database
             found.unusable = f"The database {database} is empty; {found.mark} had been durable."
@@ -127,6 +137,10 @@ def _examine_rows(
         problems = connection.execute(f"PRAGMA {check}(1)").fetchall()
         if problems != [("ok",)]:
             raise Damaged(str(problems[0][0]))
+    source = OwnDatabase(connection, str(database))
+    candidates = list(source.candidates())
+    if source.error is not None:
+        raise source.error
     last = _last_transaction(connection)
     if last is None or found.mark is None:
         what = "the number of its last transaction" if last is None else "the mark beside it"
@@ -135,10 +149,11 @@ def _examine_rows(
         )
     elif last < found.mark:
         found.behind = f"{database} ends at transaction {last:.0f}; {found.mark} had been durable."
-    source = OwnDatabase(connection, str(database))
-    candidates = list(source.candidates())
-    if source.error is not None:
-        raise source.error
+    elif last and not found.mark and (newer := _newer_files(paths, candidates, progress)):
+        found.behind = (
+            f"{database} has no mark, and is older than the session files beside it: {newer} of "
+            "them have later commits."
+        )
     until = inf if suspected else time.monotonic() + _SESSIONS_SECONDS
     for done, candidate in enumerate(candidates, start=1):
         if time.monotonic() > until:
@@ -159,11 +174,28 @@ def _examine_rows(
 
 def _lacks_schema(connection: sqlite3.Connection, version: int) -> bool:
     """Whether a table or index of VERSION is not there, or another one than was made."""
+    return bool(_schema(version).difference(connection.execute(_SCHEMA)))
+
+
+def _schema(version: int) -> set[Row]:
+    """What is made for VERSION."""
     with closing(sqlite3.connect(":memory:")) as ours:
         for statement in itertools.chain.from_iterable(MIGRATIONS[:version]):
             ours.execute(statement)
-        made = set(ours.execute(_SCHEMA))
-    return bool(made.difference(connection.execute(_SCHEMA)))
+        return set(ours.execute(_SCHEMA))
+
+
+def _newer_files(paths: DataPaths, candidates: Iterable[Candidate], progress: Progress) -> int:
+    """Of how many sessions a file has a later commit than the database, which has them, too.
+
+    A file whose session is not there tells nothing: it may have been removed.
+    """
+    stored = {each.session_id: each.number for each in candidates}
+    newer = 0
+    for done, contents in enumerate(SessionFiles(paths.sessions).readable(), start=1):
+        newer += contents.number > stored.get(contents.head.session_id, inf)
+        progress("session files compared", done, 0)
+    return newer
 
 
 def _last_transaction(connection: sqlite3.Connection) -> float | None:
@@ -174,14 +206,19 @@ def _last_transaction(connection: sqlite3.Connection) -> float | None:
         return None
 
 
-def _noted_schema(database: Path) -> float | None:
-    """The version of the schema as the rows have it, sealed; None where they have none."""
-    try:
-        with closing(connect_read_only(database, alone=True)) as connection:
-            row = connection.execute("SELECT data FROM meta WHERE name = ?", (SCHEMA,)).fetchone()
-            return None if row is None else decoded_number(SCHEMA, row[0])
-    except (sqlite3.Error, Damaged):
-        return None
+def _own_version(database: Path) -> float | None:
+    """The version as the database has it besides its header; None where nothing of it says so.
+
+    It is sealed in a row. Where that is damaged, or was not written yet, one that has the very
+    schema of a version is taken to be of it: a later one has a row that says so, or another schema.
+    """
+    with suppress(sqlite3.Error), closing(connect_read_only(database, alone=True)) as connection:
+        with suppress(sqlite3.Error, Damaged):
+            if noted := read_meta(connection, SCHEMA):
+                return noted
+        there = set(connection.execute(_SCHEMA))
+        return next((each for each in _VERSIONS if there == _schema(each)), None)
+    return None
 
 
 def _was_here(paths: DataPaths, mark: int | None) -> bool:
@@ -190,7 +227,7 @@ def _was_here(paths: DataPaths, mark: int | None) -> bool:
         mark != 0
         or any(paths.sessions.glob(f"*/*{ENDING}*"))
         or _application(paths.database) == APPLICATION
-        or _noted_schema(paths.database) is not None
+        or _own_version(paths.database) is not None
     )
 
 

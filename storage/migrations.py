@@ -144,6 +144,16 @@ def check_file(database: Path, newest: int = len(MIGRATIONS)) -> int:
     return version
 
 
+def check_version(
+    connection: sqlite3.Connection, database: Path, newest: int = len(MIGRATIONS)
+) -> int:
+    """As `check_file`, of what is in the log, too. Raises `CannotOpen`, `sqlite3.Error`."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    _check(database, version, application, newest)
+    return int(version)
+
+
 def is_database(database: Path) -> bool:
     """Whether a file begins as a database of SQLite that can be written. Raises `OSError`."""
     with database.open("rb") as file:
@@ -159,9 +169,7 @@ def migrate(
 
     CONNECTION must be in autocommit mode. What fails leaves the database at the last whole step.
     """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    _check(database, version, application, len(migrations))
+    version = check_version(connection, database, len(migrations))
     if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise CannotOpen(f"{database} is a database of another program, not of STUI.")
     for number, statements in enumerate(migrations[version:], start=version + 1):

@@ -55,7 +55,8 @@ class Source(Protocol):
 class DatabaseSource:
     """The sessions in the database of CONNECTION, which people know by NAME.
 
-    After `candidates`, `error` is what the list broke off with, so that there may be more, or None.
+    After `candidates`, `error` is what the list broke off with or left out, so that there are more
+    or may be, or None.
     """
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
@@ -64,7 +65,7 @@ class DatabaseSource:
 
     @property
     def problem(self) -> str:
-        """What the list broke off with, in words; empty where it did not."""
+        """What `error` says; empty where there is none."""
         return "" if self.error is None else str(self.error)
 
     def candidates(self) -> Iterator[Candidate]:
@@ -75,9 +76,12 @@ class DatabaseSource:
                 self.connection.execute("SELECT session_id, number FROM sessions ORDER BY rowid")
             ) as rows:
                 for session_id, number in rows:
-                    if isinstance(session_id, str):
-                        known = number if type(number) is int else 0
-                        yield Candidate(SessionId(session_id), known, self)
+                    if not isinstance(session_id, str):
+                        what = f"the id {session_id!r} of a session is no text"
+                        self.error = sqlite3.DatabaseError(what)
+                        continue
+                    known = number if type(number) is int else 0
+                    yield Candidate(SessionId(session_id), known, self)
         except sqlite3.DatabaseError as error:
             self.error = error
 

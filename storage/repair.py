@@ -104,7 +104,9 @@ def _mended(
         shared = plan_mending(_shared_in(backups, diagnosis), connection)
         running_time = _running_time(connection, plan.known, diagnosis)
         connection.execute("BEGIN IMMEDIATE")
-        fence = first_fence(diagnosis.mark or 1, _numbers(connection))
+        # Only where commits may be missing, nobody knows how far it had got.
+        mark = diagnosis.mark if diagnosis.behind else diagnosis.mark or 1
+        fence = first_fence(mark, _numbers(connection))
         replacing = _Replacing(connection, diagnosis, plan.traces, fence, mending.wall)
         brought_back = [replacing.replace(*each) for each in plan.replace.items()]
         unread = {str(each.session_id) for each in plan.missing}

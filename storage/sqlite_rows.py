@@ -239,7 +239,7 @@ def put_meta(connection: sqlite3.Connection, name: str, value: float) -> None:
 def read_meta(connection: sqlite3.Connection, name: str) -> float:
     """A number of the store's own, 0 where it was never stored. Raises `Damaged`."""
     row = connection.execute("SELECT data FROM meta WHERE name = ?", (name,)).fetchone()
-    return 0 if row is None else decoded_number(name, row[0])
+    return 0 if row is None else decoded(_decode_number, row[0], ("meta", name))
 
 
 def note_schema(connection: sqlite3.Connection) -> None:
@@ -251,11 +251,6 @@ def note_schema(connection: sqlite3.Connection) -> None:
         noted = False
     if not noted:
         put_meta(connection, SCHEMA, version)
-
-
-def decoded_number(name: str, data: bytes) -> float:
-    """The number of the store's own in DATA. Raises `Damaged`."""
-    return decoded(_decode_number, data, ("meta", name))
 
 
 _decode_head: Final = msgspec.json.Decoder(StoredHead)

@@ -72,6 +72,8 @@ class SqliteStore(SqliteReads):
                 self._transactions, self.open_report = examine(self._writer, path, mark, files)
                 self._take_in_the_log(path)
                 sync_directory(path.parent)
+                if mark == 0 and self._transactions:
+                    self._note(self._transactions)
                 hit("store.open.after")
                 self._in_place = InPlace([path, _log_of(path)])
                 opened.pop_all()  # what is open stays so

@@ -27,12 +27,12 @@ class TableWalk:
         self._damaged, self._target = damaged, target
         self._table = table
         columns = target.execute(f"PRAGMA table_info({table})").fetchall()
-        self._columns = ", ".join(column[1] for column in columns)
+        self._columns = ", ".join(_as_declared(column[1], column[2]) for column in columns)
         self._key = [column[1] for column in columns if column[5]]
         (sql,) = target.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
         self._has_rowid = "WITHOUT ROWID" not in sql
         marks = ", ".join("?" for _ in columns)
-        self._insert = f"INSERT OR IGNORE INTO {table} ({self._columns}) VALUES ({marks})"  # noqa: S608 - ours
+        self._insert = f"INSERT OR IGNORE INTO {table} VALUES ({marks})"  # noqa: S608 - ours
         self.problem = ""
         self.torn: set[str] = set()
 
@@ -78,3 +78,8 @@ class TableWalk:
                 raise
             return copied, str(error)
         return copied, ""
+
+
+def _as_declared(column: str, declared: str) -> str:
+    """A column as it was written: one bit tells text from a blob, and leaves the bytes."""
+    return f"CAST({column} AS {declared})" if declared in {"TEXT", "BLOB"} else column

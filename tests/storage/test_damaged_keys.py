@@ -10,7 +10,8 @@ import pytest
 
 from protocol.ids import ClientId
 from storage.backup import verify_backup
-from tests.storage.data_house import House, session
+from storage.recovery_sources import DatabaseSource
+from tests.storage.data_house import House, flip, session
 from tests.storage.pages import SIZE, leaves, page
 
 KEYS = {"images": ("image_id", b"i1"), "preferences": ("client_id", b"client")}
@@ -69,6 +70,60 @@ def test_a_key_that_became_a_blob_is_mended_once(house: House, table: str) -> No
 
     assert house.opened().recovery is None
     assert shared(house) == (["dark"], True)
+
+
+def as_blob(house: House, column: bytes) -> None:
+    """Flip the bit, on the disk, that tells the text COLUMN of session a's row from a blob."""
+    (leaf,) = leaves(house.paths.database, "sessions")
+    held = page(house.paths.database, leaf)
+    row = held.index(b"session_aclient")
+    (begin,) = (row - n for n in range(13, 40) if held[row - n] == n)
+    kind = begin + 1 + [b"session_a", b"client"].index(column)
+    assert held[kind] == 13 + 2 * len(column)
+    flip(house.paths.database, (leaf - 1) * SIZE + kind)
+
+
+@pytest.mark.parametrize("column", [b"session_a", b"client"])
+def test_a_session_that_has_a_blob_where_it_had_text_comes_back_as_it_is_there(
+    house: House, column: bytes
+) -> None:
+    house.commit("a")
+    as_blob(house, column)
+
+    report = house.recovery()
+
+    assert report.missing == []
+    assert [each.age for each in report.sessions if each.session_id == session("a")] == [
+        "as acknowledged"
+    ]
+    assert house.opened().recovery is None
+    assert house.numbers() == {"a": 2, "b": 1}
+    assert verify_backup(house.back_up().path) == []
+
+
+def test_an_id_that_is_a_blob_in_the_index_too_is_no_less_the_session_s(house: House) -> None:
+    house.create("c")
+    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as connection:
+        connection.execute("UPDATE sessions SET session_id = CAST(session_id AS BLOB)")
+
+    report = house.recovery()
+
+    assert report.missing == []
+    assert house.opened().recovery is None
+    assert house.numbers() == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_list_without_a_session_whose_id_is_no_text_is_not_taken_for_whole(
+    house: House,
+) -> None:
+    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as connection:
+        connection.execute(
+            "UPDATE sessions SET session_id = CAST(session_id AS BLOB) WHERE session_id = ?",
+            [session("a")],
+        )
+        source = DatabaseSource(connection, "a database")
+        assert [each.session_id for each in source.candidates()] == [session("b")]
+    assert source.problem == "the id b'session_a' of a session is no text"
 
 
 def test_two_keys_that_read_alike_are_both_removed(house: House) -> None:

@@ -16,7 +16,7 @@ from storage import failpoints
 from storage.disk_trouble import DiskTrouble
 from storage.open_data import MustStartAnew, reopen_data
 from storage.recovery_report import RecoveryReport
-from storage.store import CannotOpen, Damaged
+from storage.store import Damaged
 from tests.storage.data_house import (
     House,
     empty,
@@ -278,38 +278,6 @@ def test_a_readable_session_in_a_damaged_database_wins_over_older_copies(house: 
     assert {each.source for each in report.sessions} == {"the damaged database"}
 
 
-MEANT = {*range(16, 24), *range(28, 32), *range(44, 48), *range(56, 72)}
-"""Where SQLite's header says what decides how the file is read; the rest is one bit of each."""
-
-
-@pytest.mark.parametrize("offset", range(100))
-def test_no_flipped_bit_in_the_header_keeps_the_backend_from_starting(
-    tmp_path: Path, offset: int
-) -> None:
-    house = House(tmp_path)
-    house.create("a")
-    house.file("a")
-    whole = house.paths.database.read_bytes()
-    for bit in range(8) if offset in MEANT else (offset % 8,):
-        house.paths.database.write_bytes(whole)
-        flip(house.paths.database, offset, bit)
-        assert house.numbers() == {"a": 1}
-
-
-def test_a_header_that_names_another_program_is_damage_where_the_rest_is_damaged_too(
-    house: House,
-) -> None:
-    with house.paths.database.open("r+b") as database:
-        database.seek(68)
-        database.write(b"R")
-        database.seek(512)
-        database.write(bytes(3000))
-
-    assert house.recovery().kind == "rebuilt"
-
-    assert set(house.numbers()) == {"a", "b", "c"}
-
-
 def test_random_flips_are_never_served_and_never_keep_it_from_starting(house: House) -> None:
     whole = house.paths.database.read_bytes()
     step = 37
@@ -353,16 +321,6 @@ def test_garbage_where_there_never_was_anything_of_ours_is_refused_and_kept(
     with pytest.raises(Damaged):
         house.opened()
     assert house.paths.database.read_bytes().startswith(b"a letter")
-
-
-def test_a_database_of_a_newer_version_is_refused_and_kept(house: House) -> None:
-    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as connection:
-        connection.execute("DELETE FROM meta WHERE name = 'schema'")  # as of a later scheme
-        connection.execute("PRAGMA user_version = 99")
-    before = house.paths.database.read_bytes()
-    with pytest.raises(CannotOpen, match="newer STUI"):
-        house.opened()
-    assert house.paths.database.read_bytes() == before
 
 
 @pytest.mark.parametrize("how", ["lost", "garbage"])

@@ -97,6 +97,17 @@ def test_a_database_that_is_lost_or_damaged_comes_back_at_the_next_start(
     assert found(site, "database")[0].mending == "database"
 
 
+def test_a_session_whose_id_is_no_text_any_more_hides_nothing_else(
+    house: House, site: Site
+) -> None:
+    house.file("a", "b")
+    damage(house, "UPDATE sessions SET session_id = CAST(session_id AS BLOB) WHERE rowid = 1")
+
+    assert "is no text" in told(site, "database", "error")
+    (orphan, *_) = found(site, "files")
+    assert orphan.what.startswith("1 session file of sessions that the database does not have")
+
+
 def test_garbage_where_no_database_was_is_not_promised_to_come_back(tmp_path: Path) -> None:
     (tmp_path / "stui.db").write_bytes(os.urandom(4096))
 

@@ -259,7 +259,7 @@ class _Work:
             count += _closed(directory)
             for place, folders, files in os.walk(directory):
                 count += sum(_closed(Path(place, name)) for name in (*folders, *files))
-        self.done.append(f"{counted(count, 'file or directory')} closed to others")
+        self.done.append(f"{counted(count, 'path')} closed to others")
 
 
 def _closed(path: Path) -> bool:

@@ -140,7 +140,7 @@ def _told(seen: _Seen) -> Iterator[Finding]:
         )
     if len(seen.damaged) > 20:
         yield warning(
-            f"{len(seen.damaged) - 20} more session files cannot be used",
+            f"{counted(len(seen.damaged) - 20, 'more session file')} cannot be used",
             "--repair sees to all of them.",
             "session files",
         )
@@ -215,6 +215,7 @@ def _rows(connection: sqlite3.Connection) -> dict[str, _Row]:
         session_id: _Row(*rest)
         for session_id, *rest in connection.execute(
             "SELECT session_id, client_id, number, filed, dirty_since FROM sessions"
+            " WHERE typeof(session_id) = 'text'"  # of others the check `database` tells
         )
     }
 
