@@ -36,7 +36,8 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
 
     `epoch` is the life of the image that holds the workspace; it is empty while none does, so that
     the workspace has to be brought back before it is used. `earlier_epochs` are those before.
-    `report` tells how it was brought back the last time, after evaluation `reported_at`.
+    `report` tells how it was brought back the last time, after evaluation `reported_at`; without a
+    report that is the evaluation after which the workspace was last emptied, or loaded.
     """
 
     epoch: str = ""

@@ -66,7 +66,7 @@ class Admission:
         count += sum(self._is_being_opened(live[session_id]) for session_id in live.keys() - stored)
         if count >= settings.max_sessions_per_client:
             raise SessionLimit(
-                f"The client {client_id} has {count} open sessions; "
+                f"The client {client_id} has {count} open session{'' if count == 1 else 's'}; "
                 f"up to {settings.max_sessions_per_client} are allowed: close one first.",
                 limit=settings.max_sessions_per_client,
             )

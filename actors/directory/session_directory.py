@@ -57,7 +57,7 @@ from actors.refusals import as_error, no_evaluation
 from actors.remembered import check_same
 from actors.services import Services
 from actors.session.session import Creation, Session
-from actors.session.session_views import history, record
+from actors.session.session_history import history, record
 from actors.supervised import Ended, ThreadedActor
 from protocol.errors import NotSupported, StuiError
 from protocol.ids import ClientId, SessionId
@@ -267,7 +267,8 @@ class SessionDirectory(ThreadedActor):
             case GetSessionHistory() | GetEvaluation() if self._has_unfinished(head):
                 return False  # its actor finds out how the evaluation ended
             case GetSessionHistory() as request:
-                self._answer(message, history(self._services.reader(), head, request))
+                kept = self._services.settings.current.history_kept
+                self._answer(message, history(self._services.reader(), head, request, kept))
                 return True
             case GetEvaluation(evaluation=number):
                 found = self._services.reader().evaluation(head.session_id, number)

@@ -99,6 +99,13 @@ class CommitLog:
         self._add(step.change, None, step.after, done, failed)
         self._send(self._under_way[-1])
 
+    def go_on_from(self, state: SessionState) -> None:
+        """Let the next change build on STATE, which differs in what is not worth a commit.
+
+        That is stored with the next change of the same part; until then it may be forgotten.
+        """
+        self.latest = state
+
     def delete(self, reply: RememberedReply | None, done: Done, failed: Failed) -> None:
         """Remove the session.
 

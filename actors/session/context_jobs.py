@@ -109,7 +109,7 @@ class LoadContextJob(SavedFirst):
         place = self.place
         state, store = place.log.durable, place.services.reader()
         saved = [head.number for head in store.context_heads(place.session_id) if head.number > 0]
-        self._name = self._wanted or (str(saved[-1]) if saved else "auto")
+        self._name = self._wanted or self._last(saved)
         number = context_number(self._name, state)
         cleared_away = number <= 0 and state.head.snapshot is None
         try:
@@ -123,6 +123,17 @@ class LoadContextJob(SavedFirst):
                 "'auto' and 'auto-before'."
             )
         return context
+
+    def _last(self, saved: list[int]) -> str:
+        """The id of the context that was saved last, though it may be damaged."""
+        place = self.place
+        last = place.log.durable.head.contexts
+        if last and last not in saved:
+            try:
+                place.services.reader().context(place.session_id, last)
+            except Damaged:
+                return str(last)
+        return str(saved[-1]) if saved else "auto"
 
     def _damaged(self, number: int) -> ContextDamaged:
         """The error for a context that cannot be read, with the one before it that can."""

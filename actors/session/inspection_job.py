@@ -10,7 +10,7 @@ from actors.session.evaluation_job import image_for
 from actors.session.session_autosave import Autosave
 from actors.session.session_calls import disconnected
 from actors.session.session_objects import with_room
-from actors.session.session_state import inspected
+from actors.session.session_state import SessionState, inspected
 from actors.session.workspace_job import Job, Workplace
 from protocol.errors import ImageError, ObjectLost, ObjectNotFound, StuiError
 from protocol.ids import ObjectId
@@ -50,12 +50,13 @@ class InspectionJob(Job):
             return
         request, place = self._request, self.place
         via = request.target or str(request.object_id)
-        step = inspected(place.log.latest, image.epoch, outcome, via)
-        if step is None:
+        learned = inspected(place.log.latest, image.epoch, outcome, via)
+        if isinstance(learned, SessionState):
+            place.log.go_on_from(learned)
             self.end(outcome)
             return
         place.log.commit(
-            with_room(step, place, image), lambda _: self._remembered(outcome, image), self.end
+            with_room(learned, place, image), lambda _: self._remembered(outcome, image), self.end
         )
 
     def _remembered(self, outcome: InspectResult, image: ImageEntry) -> None:

@@ -14,7 +14,13 @@ import structlog
 
 from actors.images.image_table import ImageEntry
 from actors.refusals import unreadable
-from actors.session.restore_reports import evaluations_after, lost_report, restored_report
+from actors.session.restore_reports import (
+    evaluations_after,
+    is_empty,
+    lost_report,
+    restored_report,
+    unsaved,
+)
 from actors.session.session_calls import connected, disconnected
 from actors.session.session_contexts import Moment, context_saved, other_slot
 from actors.session.session_state import (
@@ -157,11 +163,10 @@ class Restoration:
     def _nothing_restored(self) -> None:
         state = self._place.log.latest
         mark = state.head.snapshot
-        if mark is None and not self._notes and state.knowledge.epoch == "":
+        if mark is None and not self._notes and (state.knowledge.epoch == "" or is_empty(state)):
             self._settle(None)  # it was cleared: there is nothing to bring back
             return
-        first = 0 if mark is not None else state.head.history_cleared
-        lost = evaluations_after(first, state.head)
+        lost = unsaved(state) if mark is None else evaluations_after(0, state.head)
         self._settle(lost_report(state, self._notes, lost))
 
     def _settle(self, report: RestoreReport | None) -> None:

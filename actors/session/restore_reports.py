@@ -128,7 +128,24 @@ def present_report(
 def unsaved(state: SessionState) -> list[int]:
     """The evaluations whose effects are in no snapshot."""
     mark = state.head.snapshot
-    return evaluations_after(mark.evaluation if mark else state.head.history_cleared, state.head)
+    first = max(_emptied_after(state), state.head.history_cleared)
+    return evaluations_after(mark.evaluation if mark else first, state.head)
+
+
+def is_empty(state: SessionState) -> bool:
+    """Whether the workspace was emptied and nothing was done since: then there is none to lose."""
+    return (
+        state.head.snapshot is None
+        and state.knowledge.report is None
+        and _emptied_after(state) == state.head.evaluations
+        and not any(about.epoch for about in state.knowledge.objects.values())
+    )
+
+
+def _emptied_after(state: SessionState) -> int:
+    """The evaluation after which a workspace without a snapshot was emptied; 0: it never was."""
+    # As long as it is told that it was lost, all that was lost is told.
+    return state.knowledge.reported_at if state.knowledge.report is None else 0
 
 
 def evaluations_after(number: int, head: SessionHead) -> list[int]:

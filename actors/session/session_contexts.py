@@ -169,7 +169,9 @@ def context_loaded(state: SessionState, context: Context, at: Moment) -> Step:
     )
     knowledge = _elsewhere(state.knowledge, [variable.name for variable in saved.variables])
     knowledge = msgspec.structs.replace(
-        knowledge, objects={**knowledge.objects, **context.data.objects}
+        knowledge,
+        objects={**knowledge.objects, **context.data.objects},
+        reported_at=state.head.evaluations,
     )
     step = changed_parts(state, head, changed, knowledge)
     if not saved.format:
@@ -202,7 +204,7 @@ def parts_cleared(state: SessionState, scope: Collection[Scope], at: Moment) -> 
         head = msgspec.structs.replace(head, history_cleared=head.evaluations)
     if "variables" in scope:
         head = msgspec.structs.replace(head, snapshot=None)
-        knowledge = _nothing_left(knowledge)
+        knowledge = _nothing_left(state)
     elif "objects" in scope:
         knowledge = msgspec.structs.replace(knowledge, objects={})
     step = changed_parts(state, revised(head, at.wall, changed), changed, knowledge)
@@ -220,7 +222,7 @@ def moved_to_image(state: SessionState, image_id: ImageId, at: Moment, *, carry:
         snapshot=state.head.snapshot if carry else None,
     )
     known = state.knowledge
-    knowledge = _elsewhere(known, known.variables) if carry else _nothing_left(known)
+    knowledge = _elsewhere(known, known.variables) if carry else _nothing_left(state)
     step = changed_parts(state, head, {}, knowledge)
     return step if carry else _without_slots(step)
 
@@ -238,9 +240,10 @@ def _elsewhere(knowledge: Knowledge, variables: list[str]) -> Knowledge:
     )
 
 
-def _nothing_left(knowledge: Knowledge) -> Knowledge:
-    """What is known of a workspace that was emptied."""
-    return msgspec.structs.replace(_elsewhere(knowledge, []), objects={})
+def _nothing_left(state: SessionState) -> Knowledge:
+    """What is known of a workspace that is emptied now."""
+    knowledge = _elsewhere(state.knowledge, [])
+    return msgspec.structs.replace(knowledge, objects={}, reported_at=state.head.evaluations)
 
 
 def _next_slot(last: SnapshotMark | None) -> int:

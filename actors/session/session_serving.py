@@ -23,14 +23,13 @@ from actors.session.inspection_job import InspectionJob
 from actors.session.open_session import OpenSession, state_updated
 from actors.session.restore_reports import present_report
 from actors.session.session_ending import close, delete
+from actors.session.session_history import history, record
 from actors.session.session_returning import restore, restored
 from actors.session.session_state import updated
 from actors.session.session_views import (
     READING,
     check_admitted,
     evaluation_outcome,
-    history,
-    record,
 )
 from actors.session.workspace_job import Job
 from protocol.errors import BY_CODE, NotSupported
@@ -80,7 +79,8 @@ def serve(session: OpenSession, message: ClientRequest, ref: Ref) -> None:
         case GetSessionInfo():
             session.answer(key, session.info())
         case GetSessionHistory():
-            session.answer(key, history(store, session.log.durable.head, request))
+            kept = settings.history_kept
+            session.answer(key, history(store, session.log.durable.head, request, kept))
         case GetEvaluation(evaluation=number):
             session.answer(key, _evaluation(session, number))
         case GetContextSummary():

@@ -28,7 +28,7 @@ from storage.document import (
 _CHILDREN: Final = 64
 """Children of one inspected object that a session remembers."""
 _EARLIER_EPOCHS: Final = 16
-_FORGET_EVERY: Final = 64
+FORGET_EVERY: Final = 64
 """Evaluations after which the oldest are forgotten: that walks over the whole history."""
 _LONG_CODE: Final = 256 * 1024
 """After code so long they are forgotten at once: few of these fill a history."""
@@ -134,10 +134,16 @@ def evaluation_ended(
     return Step(step.after, msgspec.structs.replace(step.change, evaluation=evaluation))
 
 
-def inspected(state: SessionState, epoch: str, result: InspectResult, target: str) -> Step | None:
-    """What an inspection taught; None where it was known before, or the image has no object ids."""
+def inspected(
+    state: SessionState, epoch: str, result: InspectResult, target: str
+) -> Step | SessionState:
+    """What an inspection taught.
+
+    Where it was known before, there is nothing to store: then it is the state in which the objects
+    that were shown are the newest. An image without object ids teaches nothing.
+    """
     if result.object_id is msgspec.UNSET:
-        return None
+        return state
     info, known = result.object_info, state.knowledge.objects
     reached = known.get(result.object_id)
     found = {
@@ -161,7 +167,7 @@ def inspected(state: SessionState, epoch: str, result: InspectResult, target: st
             found[object_id] = msgspec.structs.replace(child, epoch=epoch, print_string=shown)
     knowledge = _knowing(of_epoch(state.knowledge, epoch), found)
     if knowledge == state.knowledge:
-        return None
+        return SessionState(state.head, state.sections, knowledge)
     return changed_parts(state, state.head, {}, knowledge)
 
 
@@ -303,7 +309,7 @@ def telling(step: Step, events: list[StoredEvent], keep: int | None = None) -> S
 
 def forgetting(step: Step, ended: Evaluation, most: int) -> Step:
     """The step, with the oldest of more than MOST evaluations forgotten now and then."""
-    if ended.number % _FORGET_EVERY and len(ended.code) < _LONG_CODE:
+    if ended.number % FORGET_EVERY and len(ended.code) < _LONG_CODE:
         return step
     return Step(step.after, msgspec.structs.replace(step.change, keep_evaluations=most))
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 from msgspec import UNSET
 
+from actors.session.session_history import record, tail
 from actors.session.session_state import SessionState
 from protocol.errors import BY_CODE, SessionClosed, SessionExpired, StuiError
 from protocol.events import Event
-from protocol.ids import SessionId
 from protocol.replies import (
     Evaluated,
-    EvaluationRecord,
-    History,
     RestoreReport,
     SessionCreated,
     SessionInfo,
@@ -35,14 +32,12 @@ from protocol.requests import (
     SectionName,
 )
 from storage.document import Evaluation, SessionHead
-from storage.store import Damaged, Store
+from storage.store import Store
 
 CAPABILITIES: Final = [
     "evaluate", "inspect", "interrupt", "history", "merge", "remembered_replies",
     "contexts", "events", "fork", "export", "switch_image",
 ]  # fmt: skip
-HISTORY_TAIL: Final = 20
-"""Evaluations that `restore_session` brings along."""
 
 READING: Final = (GetSessionInfo, GetSessionHistory, GetEvaluation)
 """What is asked about a session without using it."""
@@ -145,7 +140,7 @@ def session_restored(
         preferences := store.preferences(head.client_id)
     ):
         shared = msgspec.Raw(preferences.text)
-    tail, left_out = _tail(store, head)
+    newest, left_out = tail(store, head)
     report = msgspec.structs.replace(report, notes=[*report.notes, *left_out])
     return SessionRestored(
         session_id=head.session_id,
@@ -164,59 +159,9 @@ def session_restored(
         image_metadata=UNSET if head.image_metadata is None else msgspec.Raw(head.image_metadata),
         revision=head.revision,
         restore_report=report,
-        history=[record(entry) for entry in tail],
+        history=[record(entry) for entry in newest],
         events=UNSET if events is None else list(events),
         events_seq=events_seq,
-    )
-
-
-def _tail(store: Store, head: SessionHead) -> tuple[list[Evaluation], list[str]]:
-    """The last evaluations that can be read, and a note about each that cannot."""
-    first = max(head.history_cleared, head.evaluations - HISTORY_TAIL)
-    try:
-        return store.evaluations(head.session_id, first, HISTORY_TAIL), []
-    except Damaged:
-        return _readable(store, head.session_id, range(first + 1, head.evaluations + 1))
-
-
-def _readable(
-    store: Store, session_id: SessionId, numbers: Iterable[int]
-) -> tuple[list[Evaluation], list[str]]:
-    found, notes = [], []
-    for number in numbers:
-        try:
-            evaluation = store.evaluation(session_id, number)
-        except Damaged:
-            notes.append(f"evaluation {number} is damaged and left out of the history")
-        else:
-            found += [] if evaluation is None else [evaluation]
-    return found, notes
-
-
-def record(evaluation: Evaluation) -> EvaluationRecord:
-    """An evaluation as the history shows it."""
-    failed = evaluation.error_code is not None
-    error = {
-        **evaluation.details,
-        "error_code": evaluation.error_code,
-        "message": evaluation.error,
-    }
-    return EvaluationRecord(
-        evaluation=evaluation.number,
-        code=evaluation.code,
-        state=evaluation.state,
-        result=evaluation.result,
-        result_type=evaluation.result_type,
-        execution_time=evaluation.execution_time,
-        has_error=failed,
-        error=error if failed else UNSET,
-        started_at=timestamp(evaluation.started_at),
-        finished_at="" if evaluation.finished_at is None else timestamp(evaluation.finished_at),
-        evaluation_mode=evaluation.mode,
-        output=evaluation.output,
-        context_saved=evaluation.context_saved,
-        image_id=UNSET if evaluation.image_id is None else evaluation.image_id,
-        tool_id=UNSET if evaluation.tool_id is None else evaluation.tool_id,
     )
 
 
@@ -240,18 +185,6 @@ def evaluation_outcome(
         revision=evaluation.revision,
         context_saved=evaluation.context_saved,
         restore_report=UNSET if report is None else report,
-    )
-
-
-def history(store: Store, head: SessionHead, request: GetSessionHistory) -> History:
-    """Evaluations of a session: those after `since`, or the last ones."""
-    after = max(0, head.evaluations - request.limit) if request.since is None else request.since
-    after = max(after, head.history_cleared)
-    entries = store.evaluations(head.session_id, after, request.limit)
-    return History(
-        session_id=head.session_id,
-        history=[record(entry) for entry in entries],
-        total=head.evaluations,
     )
 
 

@@ -57,10 +57,10 @@ class SessionWorkspace:
 
     def check_room(self, most: int) -> None:
         """Raise `Overloaded` where MOST jobs wait already."""
-        if len(self._waiting) >= most:
+        if (count := len(self._waiting)) >= most:
             raise Overloaded(
-                f"{len(self._waiting)} evaluations and other jobs wait in this session; up to "
-                f"{most} are taken. Try again when some have ended."
+                f"This session has {count} waiting job{'' if count == 1 else 's'}, evaluations "
+                f"among them; up to {most} are taken. Try again when some have ended."
             )
 
     def add(self, job: Job) -> None:

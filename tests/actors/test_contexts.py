@@ -319,6 +319,25 @@ def test_no_automatic_snapshot_of_before_outlives_clearing(client: Wire, session
     assert [each["context_id"] for each in contexts if each["kind"] == "automatic"] == ["auto"]
 
 
+@pytest.mark.parametrize("scope", [["variables"], ["variables", "history"]])
+def test_a_workspace_that_was_emptied_is_not_lost_with_the_life_of_its_image(
+    site: Site, client: Wire, session: str, scope: list[str]
+) -> None:
+    run(client, session, "x = [1]; x")
+    client.do("clear_context", session_id=session, scope=scope)
+    assert client.do("get_context_summary", session_id=session)["evaluations_unsaved"] == []
+    for _ in range(2):
+        site.renew_image()
+        report = client.do("restore_session", session_id=session)["restore_report"]
+        assert report == {
+            "workspace": "live", "notes": [], "variables": [], "objects": [], "inspector": [],
+            "evaluations_lost": [],
+        }  # fmt: skip
+    evaluated = run(client, session, "'x' in globals()")
+    assert evaluated["result"] == "False"
+    assert "restore_report" not in evaluated
+
+
 @pytest.mark.parametrize("scope", ["objects", "inspector", "history"])
 def test_one_part_is_cleared_without_the_others(client: Wire, session: str, scope: str) -> None:
     shown = run(client, session, "x = [1]; x")["object_id"]
@@ -397,6 +416,17 @@ def test_objects_beyond_the_limit_are_released_the_oldest_that_nothing_refers_to
     assert len(registry) <= 16
 
 
+def test_an_object_that_is_looked_at_again_and_again_is_not_the_oldest(
+    client: Wire, session: str
+) -> None:
+    first = run(client, session, "x = ['first']; x")["object_id"]
+    second = run(client, session, "['second']")["object_id"]
+    for number in range(40):
+        run(client, session, f"[{number}]")
+        client.do("inspect", session_id=session, object_id=first)
+    assert client.fail("inspect", session_id=session, object_id=second).code == "object_not_found"
+
+
 def test_a_closed_session_leaves_its_image_and_comes_back_with_its_workspace(
     site: Site, client: Wire, session: str
 ) -> None:
@@ -415,33 +445,43 @@ def test_a_closed_session_leaves_its_image_and_comes_back_with_its_workspace(
     assert value(client, session, "x is y") == "True"
 
 
-def test_a_damaged_context_is_refused_and_the_one_before_is_offered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["data", "about"])
+def test_a_damaged_context_is_refused_and_the_one_before_is_offered(
+    tmp_path: Path, part: str
+) -> None:
     site = Site(tmp_path)
     try:
         with site.client() as client:
             session = client.new_session()
             for number in range(3):
                 run(client, session, f"x = {number}")
-                client.do("save_context", session_id=session)
+                client.do("save_context", session_id=session, label=f"n{number}")
         site.backend.stop()
         site.forget_files()
         with closing(sqlite3.connect(site.database)) as database, database:
             for number in (0, 3):
-                (data,) = database.execute(
-                    "SELECT data FROM contexts WHERE number = ?", (number,)
+                (blob,) = database.execute(
+                    f"SELECT {part} FROM contexts WHERE number = ?",  # noqa: S608
+                    (number,),
                 ).fetchone()
-                spoiled = data[:-1] + bytes([data[-1] ^ 1])
-                database.execute("UPDATE contexts SET data = ? WHERE number = ?", (spoiled, number))
+                spoiled = blob[:-1] + bytes([blob[-1] ^ 1])
+                database.execute(
+                    f"UPDATE contexts SET {part} = ? WHERE number = ?",  # noqa: S608
+                    (spoiled, number),
+                )
         site.backend.start()
         site.backend.wait_for_image("py")
         with site.client() as client:
-            failure = client.fail("load_context", session_id=session, context_id="3")
-            assert failure.code == "context_damaged"
-            assert failure.details["offered"] == "2"
+            for wanted in ({"context_id": "3"}, {}):
+                failure = client.fail("load_context", session_id=session, **wanted)
+                assert failure.code == "context_damaged"
+                assert failure.details["offered"] == "2"
             listed = client.do("list_contexts", session_id=session)["contexts"]
             by_id = {context["context_id"]: context["integrity"] for context in listed}
             assert by_id["3"] == "damaged"
             assert by_id["2"] == "verified"
+            labels = [context["label"] for context in listed if context["kind"] == "saved"]
+            assert labels == ["n0", "n1", "n2" if part == "data" else ""]
             assert "damaged" in (by_id["auto"], by_id["auto-before"])
             client.do("load_context", session_id=session, context_id="2")
             assert value(client, session, "x") == "1"

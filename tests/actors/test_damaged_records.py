@@ -62,20 +62,45 @@ def spoil(backend: RunningBackend, image: FakeImage, table: str, key: str, numbe
 
 
 @pytest.mark.parametrize("damaged", [2, EVALUATIONS])
-def test_a_history_that_cannot_be_read_is_damaged_whether_its_session_rests_or_not(
+def test_an_evaluation_that_is_damaged_is_told_as_such_whether_its_session_rests_or_not(
     backend: RunningBackend, image: FakeImage, session: str, damaged: int
 ) -> None:
     spoil(backend, image, "evaluations", "number", damaged)
     with backend.client() as client:
         for _ in range(2):
-            for command in ("get_session_history", "get_evaluation"):
-                about = {"evaluation": damaged} if command == "get_evaluation" else {}
-                failure = client.fail(command, session_id=session, **about)
-                assert failure.code == "session_damaged"
-                assert f"evaluation/{damaged}/" in failure.message
+            failure = client.fail("get_evaluation", session_id=session, evaluation=damaged)
+            assert failure.code == "session_damaged"
+            assert f"evaluation/{damaged}/" in failure.message
             whole = client.do("get_evaluation", session_id=session, evaluation=3)
             assert whole["code"] == "3"
+            listed = client.do("get_session_history", session_id=session)["history"]
+            assert [each["evaluation"] for each in listed] == [1, 2, 3, 4, 5]
+            unreadable = listed.pop(damaged - 1)
+            assert (unreadable["state"], unreadable["code"]) == ("unknown", "")
+            assert unreadable["has_error"] is True
+            assert unreadable["error"]["error_code"] == "session_damaged"
+            assert f"evaluation/{damaged}/" in unreadable["error"]["message"]
+            assert all(each["code"] == str(each["evaluation"]) for each in listed)
             client.do("rename_session", session_id=session, name="awake")
+
+
+def test_pages_of_a_history_go_on_around_an_evaluation_that_is_damaged(
+    backend: RunningBackend, image: FakeImage, session: str
+) -> None:
+    spoil(backend, image, "evaluations", "number", 2)
+    with backend.client() as client:
+
+        def page(**wanted: int) -> list[int]:
+            found = client.do("get_session_history", session_id=session, **wanted)
+            assert found["total"] == EVALUATIONS
+            return [each["evaluation"] for each in found["history"]]
+
+        assert page(since=0, limit=2) == [1, 2]
+        assert page(since=1, limit=2) == [2, 3]
+        assert page(since=2, limit=2) == [3, 4]
+        assert page(limit=4) == [2, 3, 4, 5]
+        client.do("clear_context", session_id=session, scope=["history"])
+        assert page() == []
 
 
 def test_a_session_comes_back_without_the_evaluation_that_is_damaged(

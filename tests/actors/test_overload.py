@@ -83,7 +83,7 @@ def test_only_so_many_jobs_wait_in_a_session(tmp_path: Path, holding_image: Fake
         request = unique_id()
         refused = client.fail_as(request, "evaluate", session_id=session, code="too many")
         assert refused.code == "overloaded"
-        assert "2 evaluations and other jobs wait" in str(refused)
+        assert "has 2 waiting jobs, " in str(refused)
         assert client.do("get_session_info", session_id=session)["status"] == "active"
         for number, each in enumerate(sent):
             image.reply(image.wait_for("evaluate", number + 1), evaluated(str(number)))

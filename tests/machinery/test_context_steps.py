@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.session.restore_reports import inspector_entries, lost_report, restored_report, unsaved
+from actors.session.restore_reports import (
+    inspector_entries,
+    is_empty,
+    lost_report,
+    restored_report,
+    unsaved,
+)
 from actors.session.session_contexts import (
     Moment,
     Snapshot,
@@ -177,6 +183,7 @@ def test_a_context_without_a_workspace_loads_as_an_empty_one() -> None:
     assert after.change.contexts == []
     assert after.after.head.snapshot is None
     assert after.after.knowledge.variables == []
+    assert is_empty(after.after)
 
 
 @given(st.sets(st.sampled_from(SCOPES), min_size=1))
@@ -190,6 +197,7 @@ def test_clearing_empties_the_named_parts_and_no_others(scope: Any) -> None:
     assert (json.loads(after.section("inspector_state")) == {}) == ("inspector" in scope)
     assert (after.head.history_cleared == 3) == ("history" in scope)
     assert (after.knowledge.epoch == "") == ("variables" in scope)
+    assert is_empty(after) == ("variables" in scope)
 
 
 @pytest.mark.parametrize("carry", [True, False])
@@ -200,6 +208,7 @@ def test_a_session_that_moves_takes_its_snapshot_along_or_nothing(carry: bool) -
     assert after.knowledge.epoch == ""
     assert (after.head.snapshot is not None) == carry
     assert bool(after.knowledge.variables) == bool(after.knowledge.objects) == carry
+    assert is_empty(after) == (not carry)
 
 
 def test_a_workspace_that_left_its_image_keeps_its_variables_names() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from actors.session.session_state import SessionState, inspected, stored_state
+from actors.session.session_state import SessionState, Step, inspected, stored_state
 from protocol.ids import ObjectId
 from protocol.image_messages import InspectResult, ObjectInfo
 from storage.document import Knowledge, KnownObject
@@ -31,12 +31,13 @@ def _result(object_id: Any, shown: str = "p", **more: Any) -> InspectResult:
 
 def _known(state: SessionState, result: InspectResult, target: str) -> dict[str, KnownObject]:
     step = inspected(state, "e1", result, target)
-    assert step is not None
+    assert isinstance(step, Step)
     return {str(object_id): about for object_id, about in step.after.knowledge.objects.items()}
 
 
 def test_an_image_without_object_ids_teaches_nothing() -> None:
-    assert inspected(_state(), "e1", _result(UNSET), "x") is None
+    state = _state()
+    assert inspected(state, "e1", _result(UNSET), "x") is state
 
 
 def test_an_object_is_known_by_what_it_was_reached_with() -> None:
@@ -54,9 +55,18 @@ def test_an_object_that_is_inspected_by_its_id_keeps_the_way_to_it() -> None:
 
 
 def test_what_was_known_before_is_no_change() -> None:
-    assert inspected(_state(o1="x"), "e1", _result("o1"), "x") is None
-    assert inspected(_state(o1="x"), "e1", _result("o1"), "o1") is None
-    assert inspected(_state("e0", o1="x"), "e1", _result("o1"), "x") is not None
+    for target in ("x", "o1"):
+        assert inspected(_state(o1="x"), "e1", _result("o1"), target) == _state(o1="x")
+    assert isinstance(inspected(_state("e0", o1="x"), "e1", _result("o1"), "x"), Step)
+
+
+def test_what_is_shown_again_unchanged_is_the_newest() -> None:
+    state = _state(o1="x", o2="a of o1", o3="y")
+    result = _result("o1", children={"a": "o2"}, instance_vars={"a": "p"})
+    after = inspected(state, "e1", result, "x")
+    assert isinstance(after, SessionState)
+    assert after == state
+    assert list(after.knowledge.objects) == ["o3", "o1", "o2"]
 
 
 def test_children_are_known_by_their_parent_and_those_shown_again_are_the_newest() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from actors.session.session_state import (
     SessionState,
+    Step,
     evaluation_ended,
     inspected,
     stored_state,
@@ -56,7 +57,7 @@ def test_what_an_inspection_found_is_kept_in_a_full_session(full: SessionState) 
     info = ObjectInfo(class_name="int", string_representation="7", hash=1, size=0)
     result = InspectResult(object_info=info, instance_vars={}, object_id=ObjectId("o-2"))
     step = inspected(full, "first", result, "seven")
-    assert step is not None
+    assert isinstance(step, Step)
     assert list(step.after.knowledge.objects) == ["o-2"]
 
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from actors.session.restoration import Restoration, is_missing
+from actors.session.session_contexts import Moment, parts_cleared
 from protocol.errors import (
     ImageDisconnected,
     ImageFailed,
@@ -59,6 +60,39 @@ def test_of_what_was_cleared_nothing_is_reported() -> None:
     assert session.log.durable.knowledge.report is None
     assert session.log.durable.knowledge.epoch == "e1"
     assert session.store.events(SESSION, 0, 10) == []
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_of_a_workspace_that_was_emptied_only_what_was_done_since_is_lost(lost: int) -> None:
+    session = Returning("a", lost=1)
+    now = Moment(session.services.clocks.wall(), session.services.clocks.running_time())
+    emptied = parts_cleared(session.log.latest, ["variables"], now)
+    session.log.commit(emptied, lambda _: None, session.ends.append)
+    session.begin()
+    session.write()
+    assert session.ends == [None]
+    for _ in range(lost):
+        session.run(saved=False)
+    session.show_image("Connected", epoch="e3")
+    session.begin()
+    session.write()
+    report = session.log.durable.knowledge.report
+    if lost:
+        assert report is not None
+        assert (report.workspace, report.evaluations_lost) == ("lost", [3])
+    else:
+        assert report is None
+    assert not is_missing(session.log.latest, session.image)
+
+
+def test_what_was_lost_is_told_again_after_another_life_of_the_image() -> None:
+    session = Returning(lost=3)
+    for epoch in ("e2", "e3"):
+        session.show_image("Connected", epoch=epoch)
+        session.begin()
+        session.write()
+        assert session.report.workspace == "lost"
+        assert session.report.evaluations_lost == [1, 2, 3]
 
 
 def test_without_any_snapshot_all_evaluations_since_the_last_clearing_are_lost() -> None:

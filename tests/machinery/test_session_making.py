@@ -294,6 +294,13 @@ def test_a_file_is_looked_at_once(making: Making) -> None:
 # --- how many
 
 
+def test_a_client_that_may_have_one_session_is_told_so_in_the_singular() -> None:
+    making = Making(max_sessions_per_client=1)
+    making.create(1)
+    with pytest.raises(SessionLimit, match="has 1 open session; up to 1"):
+        making.create(2)
+
+
 def test_a_client_has_only_so_many_open_sessions_that_are_made_too() -> None:
     making = Making(max_sessions_per_client=3)
     making.create(1)
