@@ -63,6 +63,9 @@ _SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which a thread that computes lets another one run: cuts waits from tens of
 milliseconds to a few where somebody burns CPU in the process."""
 
+_NO_USE_AGAIN: Final = (CannotBind, CannotOpen)
+"""What an actor ends of that would end its successors, too."""
+
 
 class CannotStart(Exception):
     """The backend cannot start; the message says why and what to do."""
@@ -294,7 +297,7 @@ def _cannot_start(problem: StoreError) -> CannotStart:
 def _reason(given_up: GivenUp | None) -> str:
     if given_up is None:
         return "The backend was stopped while it started."
-    if isinstance(given_up.cause, (CannotBind, CannotOpen)):
+    if isinstance(given_up.cause, _NO_USE_AGAIN):
         return str(given_up.cause)
     cause = "" if given_up.hung else f": {given_up.cause!r}"
     return f"The actor {given_up.child} {_problem(given_up)}{cause}."
@@ -303,4 +306,6 @@ def _reason(given_up: GivenUp | None) -> str:
 def _problem(given_up: GivenUp) -> str:
     if given_up.stalled:
         return "waits for a disk that does not answer"
+    if isinstance(given_up.cause, _NO_USE_AGAIN):
+        return "cannot start"
     return "does not answer" if given_up.hung else "keeps dying"

@@ -201,7 +201,9 @@ def test_the_files_of_sessions_that_are_newer_are_taken_where_that_is_wanted(
     done(stui("backup", "create"))
     house.commit("a")
     house.file("a")
-    done(stui("backup", "restore", "--force", "--newest-files"))
+    said = done(stui("backup", "restore", "--force", "--newest-files")).splitlines()
+    assert said[0].startswith("1 session is as in 20")
+    assert said[1] == "1 session is as in their files"
     with house.opened().store as store:
         head = store.head(A)
     assert head is not None

@@ -65,6 +65,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
     assert (code, output) == (ExitCode.CANNOT_START, "")
     (logged,) = (line for line in second.errors().splitlines() if "giving_up" in line)
+    assert "reason='cannot start'" in logged
     (problem,) = (line for line in second.errors().splitlines() if line != logged)
     assert problem.startswith(f"stui: Cannot bind {taken}: ")
     assert "choose another with --bind" in problem

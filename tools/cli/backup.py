@@ -157,7 +157,8 @@ def verify(keeping: Keeping, backup_name: str | None) -> None:
     from tools.backups import backup_fields, named, verified  # noqa: PLC0415 - imports the storage
 
     made, problems = verified(named(keeping.place, backup_name), told())
-    well = f"{made.name} is whole: {made.manifest.sessions} sessions"
+    count = made.manifest.sessions
+    well = f"{made.name} is whole: {count} session{'' if count == 1 else 's'}"
     keeping.show({**backup_fields(made), "problems": problems}, well if not problems else made.name)
     if problems:
         raise Failure(f"{made.name} has damage: {'; '.join(problems)}")
@@ -190,8 +191,14 @@ def restore(keeping: Keeping, backup_name: str | None, *, force: bool, newest_fi
 
     chosen = named(keeping.place, backup_name)
     report = restored(keeping.place, chosen, told(), newest_files=newest_files, force=force)
-    lines = [f"{len(report.sessions)} sessions are as in {chosen.name}"]
+    of_files = sum(each.source != f"backup {chosen.name}" for each in report.sessions)
+    lines = [_as_in(len(report.sessions) - of_files, chosen.name)]
+    lines.extend([_as_in(of_files, "their files")] if of_files else [])
     if report.set_aside:
         lines.append(f"what was there is in {report.set_aside}")
     lines.extend(f"missing: {each.session_id}" for each in report.missing)
     keeping.show(report, "\n".join([*lines, *report.findings]))
+
+
+def _as_in(count: int, source: str) -> str:
+    return f"{count} {'session is' if count == 1 else 'sessions are'} as in {source}"
