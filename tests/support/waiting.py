@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-DEADLINE: Final = 10.0
+DEADLINE: Final = 20.0
 """Seconds; far beyond what anything takes that works."""
 
 _T = TypeVar("_T")
