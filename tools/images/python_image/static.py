@@ -8,6 +8,7 @@ import types
 from collections.abc import Mapping
 
 MAX_NAME = 1_024  # characters of a class's or module's name
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: not made in C before the program began
 
 _DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 _TYPE_DICT = type.__dict__["__dict__"]

@@ -8,14 +8,9 @@ from collections import deque
 from typing import Any
 
 from tools.images.python_image.printing import describe_error
-from tools.images.python_image.snapshots.lost import Lost, lost_from
-from tools.images.python_image.snapshots.reductions import (
-    CannotKeepError,
-    Reductions,
-    dispatch_table,
-)
+from tools.images.python_image.snapshots.lost import CannotKeepError, Lost, lost_from
+from tools.images.python_image.snapshots.reductions import PROTOCOL, Reductions
 
-PROTOCOL = 5
 # Every level of nesting takes at most so many Python frames, which need no C stack.
 _FRAMES_A_LEVEL = 8
 _ROOM = 2_000
@@ -34,7 +29,7 @@ class CarefulPickler(_PurePickler):  # type: ignore[misc]  # typeshed leaves it 
         self._file = io.BytesIO()
         super().__init__(self._file, PROTOCOL)
         self._reductions = reductions
-        self._reducers = dispatch_table()
+        self._reducers = reductions.reducers
         self._depth = 0
         self._limit = sys.getrecursionlimit()
         self._user = 0  # identity of the object that is being written

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from tools.images.python_image.printing import describe_error
+from tools.images.python_image.snapshots.exceptions import fill_exception
 from tools.images.python_image.snapshots.home import Home
 from tools.images.python_image.snapshots.lost import Lost
-from tools.images.python_image.static import class_name
+from tools.images.python_image.static import HEAP_TYPE, ancestors, class_name
 
 _PureUnpickler: Any = pickle._Unpickler  # noqa: SLF001 - its only name
 # What the functions that make things make.
@@ -51,6 +52,8 @@ class CarefulUnpickler(_PureUnpickler):  # type: ignore[misc]  # typeshed leaves
             return self._lose(name, f"{module}.{name} is not there: {describe_error(error)}")
         if found is Lost:
             self.has_lost = True
+        if found is fill_exception:
+            return self._fill_exception
         return self._home.instead_of(found)
 
     def _lose(self, name: str, reason: str) -> Lost:
@@ -111,7 +114,16 @@ class CarefulUnpickler(_PureUnpickler):  # type: ignore[misc]  # typeshed leaves
 
     def _load_build(self) -> None:
         state = self.stack.pop()
-        target = self.stack[-1]
+        self._build(self.stack[-1], state)
+
+    def _fill_exception(self, error: object, contents: tuple[object, dict[str, object]]) -> None:
+        state, later = contents
+        if state is not None:
+            self._build(error, state)
+        if not isinstance(error, Lost):
+            self._set_all(error, later)
+
+    def _build(self, target: object, state: object) -> None:
         if isinstance(target, Lost):
             return
         setter = getattr(target, "__setstate__", None)
@@ -137,7 +149,8 @@ class CarefulUnpickler(_PureUnpickler):  # type: ignore[misc]  # typeshed leaves
                 else:
                     setattr(target, name, value)
             except Exception as error:  # noqa: BLE001 - as above
-                self._note(target, f"it has no place for `{name!s:.80}`: {describe_error(error)}")
+                reason = value.told() if isinstance(value, Lost) else describe_error(error)
+                self._note(target, f"it has no place for `{name!s:.80}`: {reason}")
 
     def _load_appends(self) -> None:
         items = self.pop_mark()
@@ -198,9 +211,10 @@ class CarefulUnpickler(_PureUnpickler):  # type: ignore[misc]  # typeshed leaves
 
 def _made_bare(cls: type, arguments: Any) -> object | None:
     """An object of the class that its constructor did not see; None where there can be none."""
-    if issubclass(cls, BaseException):
-        return cls.__new__(cls, *arguments)
     try:
+        if issubclass(cls, BaseException):
+            builtin = next(each for each in ancestors(cls) if not each.__flags__ & HEAP_TYPE)
+            return builtin.__new__(cls, *arguments)
         return object.__new__(cls)
-    except TypeError:
+    except Exception:  # noqa: BLE001 - of exceptions, as odd as their arguments are
         return None

@@ -15,9 +15,8 @@ from fractions import Fraction
 from tools.images.python_image.snapshots.live import StandIn
 from tools.images.python_image.snapshots.lost import Lost
 from tools.images.python_image.snapshots.short_prints import own_print
-from tools.images.python_image.static import ancestors, class_dict
+from tools.images.python_image.static import HEAP_TYPE, ancestors, class_dict
 
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: not made in C before the program began
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, bytearray)
 _CODE = (
     types.FunctionType,
@@ -80,7 +79,7 @@ def _prints_plainly(kind: type) -> bool:
 def _tells_nothing(cls: type) -> bool:
     if cls is object:
         return True
-    if not cls.__flags__ & _HEAP_TYPE:
+    if not cls.__flags__ & HEAP_TYPE:
         return False
     members = class_dict(cls)
     own = members.get("__dict__")

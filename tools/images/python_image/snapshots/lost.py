@@ -7,6 +7,10 @@ from tools.images.python_image.static import MAX_NAME, class_name
 MAX_REASON = 500  # characters
 
 
+class CannotKeepError(Exception):
+    """The object cannot be kept; the message is the reason."""
+
+
 class Lost:
     """An object that could not be kept or made again: what it was, and why."""
 

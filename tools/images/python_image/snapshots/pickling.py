@@ -13,9 +13,7 @@ from tools.images.python_image.snapshots.contents import Taken
 from tools.images.python_image.snapshots.harmless import NeedsChildError, check_kind
 from tools.images.python_image.snapshots.payload import Payload
 from tools.images.python_image.snapshots.picture import Picture
-from tools.images.python_image.snapshots.reductions import Reductions, dispatch_table
-
-PROTOCOL = 5
+from tools.images.python_image.snapshots.reductions import PROTOCOL, Reductions
 
 
 def stages(picture: Picture) -> list[dict[str, object]]:
@@ -120,7 +118,7 @@ class _SmallFile(io.BytesIO):
 class _FastPickler(pickle.Pickler):
     def __init__(self, file: io.BytesIO, reductions: Reductions) -> None:
         super().__init__(file, PROTOCOL)
-        self.dispatch_table = dispatch_table()
+        self.dispatch_table = reductions.reducers
         self.reducer_override = reductions.reduce  # type: ignore[method-assign]
 
 

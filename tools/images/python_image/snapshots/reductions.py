@@ -4,6 +4,8 @@ Functions stay bound to the workspace's namespace, classes carry no identity fro
 the other, and the names of the module and of the code's files are those of wherever they get to.
 """
 
+import dataclasses
+import functools
 import io
 import linecache
 import subprocess
@@ -17,10 +19,19 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from tools.images.python_image.snapshots.by_name import (
+    has_lasting_name,
+    may_go_by_name,
+    reduce_by_value,
+)
 from tools.images.python_image.snapshots.codes import VERSION, make_code
+from tools.images.python_image.snapshots.exceptions import reduce_exception
 from tools.images.python_image.snapshots.live import StandIn
+from tools.images.python_image.snapshots.lost import CannotKeepError
 from tools.images.python_image.snapshots.picture import Picture
 from tools.images.python_image.static import is_a
+
+PROTOCOL = 5
 
 _TABLES: ChainMap[type, Callable[..., Any]] = cloudpickle.Pickler.dispatch_table
 
@@ -32,18 +43,21 @@ _NEVER_KEPT = (io.IOBase, threading.Thread, subprocess.Popen)
 _COMPLETE_CLASS = 6  # the length of what cloudpickle makes of a class by value
 
 
-def dispatch_table() -> dict[type, Callable[..., Any]]:
+def _dispatch_table() -> dict[type, Callable[..., Any]]:
     """How objects of certain types are reduced, as one dict: picklers ask it for every object."""
-    return {kind: reduce for table in reversed(_TABLES.maps) for kind, reduce in table.items()}
-
-
-class CannotKeepError(Exception):
-    """The object is about something outside; the message is the reason."""
+    found = {kind: reduce for table in reversed(_TABLES.maps) for kind, reduce in table.items()}
+    return {
+        # Dataclasses look whether it is that one.
+        type(dataclasses.MISSING): lambda _: "MISSING",
+        functools.cached_property: _cached_property,
+        **found,
+    }
 
 
 class Reductions:
     """The `reducer_override` of one pickler. Collects the sources of the code that it meets.
 
+    `reducers` are a pickler's `dispatch_table`.
     `check` is asked about each kind of object before anything is done with it, and may raise.
     """
 
@@ -54,18 +68,23 @@ class Reductions:
         self._name_stand_in = StandIn("module_name")
         self._filenames: dict[str, StandIn] = {}
         self.sources: dict[str, str] = {}
+        self.reducers = _dispatch_table()
         # Only for its reducers; it writes nothing. It finds the globals of functions here.
         self._cloud: Any = cloudpickle.Pickler(io.BytesIO())
         self._cloud.globals_ref[id(self._namespace)] = StandIn("namespace")
         self._check = check
         # By identity, as a metaclass may have a hash of its own.
         self._ordinary: dict[int, type] = {}
+        self._asked: dict[int, tuple[type, Callable[[Any], Any]]] = {}
 
     def reduce(self, value: object) -> Any:
         """What `reducer_override` answers. Raises CannotKeepError."""
         kind = type(value)
         if id(kind) in self._ordinary:
             return NotImplemented
+        asked = self._asked.get(id(kind))
+        if asked is not None:
+            return asked[1](value)
         if self._check is not None:
             self._check(kind)
         if issubclass(kind, type):
@@ -84,8 +103,24 @@ class Reductions:
             return maker, arguments if maker is getattr else (*arguments[:-1], None)
         if issubclass(kind, _NEVER_KEPT) and not issubclass(kind, _IN_MEMORY):
             return _outside(value)
+        if issubclass(kind, BaseException):
+            self._asked[id(kind)] = kind, self._exception
+            return self._exception(value)  # type: ignore[arg-type]
+        if may_go_by_name(kind):
+            self._asked[id(kind)] = kind, self._ask
+            return self._ask(value)
         self._ordinary[id(kind)] = kind
         return NotImplemented
+
+    def _ask(self, value: object) -> Any:
+        reduce = self.reducers.get(type(value))
+        reduced = value.__reduce_ex__(PROTOCOL) if reduce is None else reduce(value)
+        if isinstance(reduced, str) and not has_lasting_name(value, reduced):
+            return reduce_by_value(value, reduced, self._renamed)
+        return reduced
+
+    def _exception(self, error: BaseException) -> Any:
+        return reduce_exception(error, self._ask(error))
 
     def _class(self, cls: Any, reduced: Any) -> Any:
         if not isinstance(reduced, tuple) or len(reduced) != _COMPLETE_CLASS:
@@ -152,6 +187,12 @@ def _cell(cell: types.CellType) -> Any:
     except ValueError:
         return types.CellType, ()
     return types.CellType, (), contents, None, None, fill_cell
+
+
+def _cached_property(value: functools.cached_property[object]) -> Any:
+    # Some Pythons give it a lock, which is made with it.
+    state = {name: item for name, item in vars(value).items() if name != "lock"}
+    return functools.cached_property, (value.func,), state
 
 
 def _outside(value: object) -> Any:
