@@ -21,8 +21,12 @@ def surplus(
     those that were saved without a label, then the labelled ones; the oldest first. The newest of
     all stays whatever its size, unless MOST is 0: whoever made it counts on it. Automatic snapshots
     are not counted and never named.
+
+    Which is older is told by the numbers: after a crash running time is some seconds behind.
     """
-    counted = sorted((head for head in heads if head.kind != "automatic"), key=_age)
+    counted = sorted(
+        (head for head in heads if head.kind != "automatic"), key=lambda head: head.number
+    )
     dropped = [head for head in counted if head.kept_since < before]
     kept = [head for head in counted if head.kept_since >= before]
     held = sum(head.data_bytes for head in kept)
@@ -36,10 +40,6 @@ def surplus(
     return [head.number for head in dropped]
 
 
-def _age(head: ContextHead) -> tuple[float, int]:
-    return head.kept_since, head.number
-
-
-def _worth(head: ContextHead) -> tuple[int, float, int]:
+def _worth(head: ContextHead) -> tuple[int, int]:
     asked_for = head.kind == "saved"
-    return (asked_for + (asked_for and bool(head.label)), *_age(head))
+    return asked_for + (asked_for and bool(head.label)), head.number

@@ -20,6 +20,7 @@ from typing import Final
 
 from storage.backup_file import ENDING as BACKUP
 from storage.commit_mark import read_mark
+from storage.cut_log import cut_log
 from storage.data_paths import DataPaths
 from storage.disk_trouble import cannot_open
 from storage.migrations import (
@@ -44,6 +45,9 @@ _STRUCTURE_BYTES: Final = 2 * 1024**3
 """Of a larger database SQLite's own check takes too long."""
 
 _VERSIONS: Final = range(1, len(MIGRATIONS) + 1)
+_NEXT: Final = 100
+_HIGHEST: Final = 10_000
+"""Versions of the schema: soon there may be so many, and there will never be more than so many."""
 _SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 
 _SESSIONS_SECONDS: Final = 10.0
@@ -112,6 +116,11 @@ def _examine(paths: DataPaths, found: Diagnosis, progress: Progress, *, was_here
         is_anothers = _application(database) != APPLICATION
         if (own or inf) > len(MIGRATIONS) and not (is_anothers and was_here and own is None):
             raise
+        if own is not None and not is_anothers and _is_believed(_version(database), int(own)):
+            raise CannotOpen(
+                f"{refusal} If no newer one ever used it, its header is damaged: move it away, and "
+                "the next start brings back what there are copies of."
+            ) from None
         raise Damaged(f"its header is not as it was written ({refusal})") from None
     if own is not None and own > version:
         raise Damaged(f"its header says version {version}, and all else {own:.0f}")
@@ -132,9 +141,8 @@ def _examine_rows(
         return
     suspected = suspicion(database)
     if suspected or database.stat().st_size <= _STRUCTURE_BYTES:
-        # The long one compares indexes with what they lead to, too.
-        check = "integrity_check" if suspected else "quick_check"
-        problems = connection.execute(f"PRAGMA {check}(1)").fetchall()
+        # Indexes are compared with what they lead to: one that misses a row hides what is whole.
+        problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
         if problems != [("ok",)]:
             raise Damaged(str(problems[0][0]))
     source = OwnDatabase(connection, str(database))
@@ -149,6 +157,8 @@ def _examine_rows(
         )
     elif last < found.mark:
         found.behind = f"{database} ends at transaction {last:.0f}; {found.mark} had been durable."
+    elif not found.mark and (why := cut_log(paths.log())):
+        found.behind = f"{database} has no mark, and {why}."
     elif last and not found.mark and (newer := _newer_files(paths, candidates, progress)):
         found.behind = (
             f"{database} has no mark, and is older than the session files beside it: {newer} of "
@@ -233,8 +243,26 @@ def _was_here(paths: DataPaths, mark: int | None) -> bool:
 
 def _application(database: Path) -> int:
     """What the header says whose database it is."""
+    return _in_header(database, 68)
+
+
+def _version(database: Path) -> int:
+    """What the header says of which version it is."""
+    return _in_header(database, 60)
+
+
+def _in_header(database: Path, offset: int) -> int:
     try:
         with database.open("rb") as file:
-            return int.from_bytes(file.read(72)[68:], "big")
+            return int.from_bytes(file.read(offset + 4)[offset:], "big")
     except OSError:
         return 0
+
+
+def _is_believed(version: int, own: int) -> bool:
+    """Whether the header may be right that says VERSION, and all else of the database OWN.
+
+    One of the next versions may be. Of larger numbers one that differs by a bit is damage, and so
+    is one that no version will ever have.
+    """
+    return version <= _NEXT or (version <= _HIGHEST and (version ^ own).bit_count() > 1)

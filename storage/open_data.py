@@ -15,6 +15,7 @@ from pathlib import Path
 
 from storage.backup import backups_in
 from storage.backup_chain import BackupChain
+from storage.closed_copies import refuse_while_closed
 from storage.data_paths import DataPaths
 from storage.diagnosis import Diagnosis, diagnose
 from storage.disk_trouble import cannot_open
@@ -57,8 +58,8 @@ def open_data(
 
     A database that is lost or damaged is made anew, of what is left of it, the backups and the
     session files; single sessions are mended in place. Raises `CannotOpen`, also where the disk
-    does not let it be mended (`DiskTrouble` where that may pass), and `Damaged` where there is
-    nothing to bring it back from.
+    does not let it be mended (`DiskTrouble` where that may pass) or not all of these may be read,
+    and `Damaged` where there is nothing to bring it back from.
     """
     progress = progress or logged()
     try:
@@ -106,6 +107,18 @@ def _recover(
     paths: DataPaths, backups: Path, wall: Callable[[], float], progress: Progress
 ) -> RecoveryReport | None:
     diagnosis = diagnose(paths, backups, progress)
+    refuse_while_closed(paths, backups, "" if diagnosis.is_well else _finding(diagnosis))
+    return bring_back(paths, diagnosis, backups, wall(), progress)
+
+
+def bring_back(
+    paths: DataPaths, diagnosis: Diagnosis, backups: Path, wall: float, progress: Progress
+) -> RecoveryReport | None:
+    """Do what DIAGNOSIS asks for; None where there is nothing to do, or nothing to do it with.
+
+    For whoever holds the data directory, after `finish_repairs` and `finish_replacements`. WALL is
+    the time. Raises `OSError` and `sqlite3.Error` for the disk's errors.
+    """
     if diagnosis.is_well:
         return None
     _log.error("%s", _finding(diagnosis))
@@ -115,7 +128,7 @@ def _recover(
         if not diagnosis.unusable:
             try:
                 with _leaving_nothing_unfinished(paths):
-                    return repair(paths, diagnosis, chain, wall(), progress)
+                    return repair(paths, diagnosis, chain, wall, progress)
             except sqlite3.DatabaseError as error:
                 if is_of_the_disk(error):
                     raise
@@ -123,7 +136,7 @@ def _recover(
                 diagnosis.unusable = f"The database {paths.database} cannot be mended: {error}."
                 _log.error("%s", diagnosis.unusable)
         with _leaving_nothing_unfinished(paths):
-            return rebuild(paths, diagnosis, chain, wall(), progress)
+            return rebuild(paths, diagnosis, chain, wall, progress)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from protocol.events import EVENTS_LOST
 from protocol.ids import SessionId
@@ -36,6 +37,11 @@ from storage.winners import Winner, choose
 from storage.workspaces import as_of_its_snapshot
 
 _log = logging.getLogger(__name__)
+
+_NO_ROW: Final = (
+    "its row cannot be found: only parts of it are left, or an index has a damaged id that is "
+    "nobody's"
+)
 
 
 def rebuild(
@@ -188,7 +194,7 @@ class _Writing:
     ) -> None:
         """Store a session, or note that nothing of it can be used."""
         if not isinstance(winner, Winner):
-            problems = winner or ["only parts of it are left: its row cannot be found"]
+            problems = winner or [_NO_ROW]
             _log.error("Nothing of session %s can be used: %s", session_id, problems)
             self.missing.append(NotBroughtBack(session_id=session_id, problems=problems))
             return

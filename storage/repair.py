@@ -64,10 +64,14 @@ def repair(
     known = KnownSessions()
     known.add_outside(backups, paths.sessions)
     with closing(connect_read_only(paths.database)) as connection:
-        plan = _planned(
-            OwnDatabase(connection, "the database"), diagnosis, backups, known, progress
-        )
-    if not (plan.replace or diagnosis.behind or diagnosis.shared):
+        source = OwnDatabase(connection, "the database")
+        plan = _planned(source, diagnosis, backups, known, progress)
+        is_needed = bool(plan.replace or diagnosis.behind or diagnosis.shared)
+        # A large database was not compared with its indexes before: through one that leads astray
+        # the plan may be wrong, and rows would be written beside those that it does not find.
+        if is_needed or any(not list(source.find(each.session_id)) for each in plan.missing):
+            check_indexes(connection)
+    if not is_needed:
         for missing in plan.missing:
             _log.error("Session %s is damaged: %s", missing.session_id, missing.problems)
         for finding in plan.findings:
@@ -174,8 +178,6 @@ def _planned(
         else:
             plan.findings.extend(f"{session_id} is without {each}" for each in problems)
         progress("sessions compared", done, len(wanted))
-    if any(not list(source.find(each.session_id)) for each in plan.missing):
-        check_indexes(source.connection)
     return plan
 
 

@@ -17,6 +17,7 @@ from protocol.errors import Malformed, excerpt
 from protocol.ids import IDENTIFIER_FORM, ImageId, WireImageId
 from protocol.limits import ABOUT_BYTES, SESSION_BYTES, SNAPSHOT_BYTES
 from storage.document import Context, Evaluation, Knowledge, SessionHead, StoredSection
+from storage.missing_evaluations import MOST_MISSING, missing_in
 from storage.store import Damaged, SessionContents
 
 _MOST: Final = 2**53
@@ -38,6 +39,8 @@ def check_session(contents: SessionContents) -> None:
     _check_sections("the session", contents.sections)
     _check_knowledge(contents.sections.get("knowledge"))
     _check_history(contents.evaluations)
+    if (lacking := sum(map(len, missing_in(contents)))) > MOST_MISSING:
+        raise Damaged(f"Its history lacks {lacking} evaluations; {MOST_MISSING} is the most.")
     _check_contexts(contents.contexts)
 
 

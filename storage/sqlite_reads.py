@@ -20,13 +20,13 @@ from storage.document import (
 )
 from storage.sqlite_contexts import checked_contexts, context_heads, find_context
 from storage.sqlite_events import first_event, read_events
-from storage.sqlite_history import contexts_for_file, history_for_file
-from storage.sqlite_parts import (
-    EVALUATION_COLUMNS,
-    find_evaluation,
-    read_evaluation,
-    sections,
+from storage.sqlite_history import (
+    check_forgotten,
+    contexts_for_file,
+    evaluations_after,
+    history_for_file,
 )
+from storage.sqlite_parts import find_evaluation, sections
 from storage.sqlite_rows import (
     RUNNING_TIME,
     SESSION_COLUMNS,
@@ -40,6 +40,7 @@ from storage.sqlite_rows import (
 from storage.store import Preferences, SessionContents, SessionCounts, StoredContext
 
 _IN_USE: Final = "state = 'open' AND used_at + timeout > ?"
+_EXPIRED: Final = "state = 'open' AND used_at + timeout <= ?"
 
 
 class SqliteReads(ABC):
@@ -99,12 +100,15 @@ class SqliteReads(ABC):
                 (now,),
             ).fetchone()
             by_state = dict(reader.execute("SELECT state, count(*) FROM sessions GROUP BY state"))
-            by_image = dict(
-                reader.execute(
-                    "SELECT image_id, count(*) FROM sessions"  # noqa: S608
-                    f" WHERE image_id IS NOT NULL AND {_IN_USE} GROUP BY image_id",
-                    (now,),
+            by_image, expired_by_image = (
+                dict(
+                    reader.execute(
+                        "SELECT image_id, count(*) FROM sessions"  # noqa: S608
+                        f" WHERE image_id IS NOT NULL AND {which} GROUP BY image_id",
+                        (now,),
+                    )
                 )
+                for which in (_IN_USE, _EXPIRED)
             )
         return SessionCounts(
             total=total,
@@ -113,6 +117,7 @@ class SqliteReads(ABC):
             expired=by_state.get("open", 0) - total,
             trashed=by_state.get("trashed", 0),
             by_image=by_image,
+            expired_by_image=expired_by_image,
         )
 
     def session_count_of_image(self, image_id: ImageId) -> int:
@@ -124,14 +129,21 @@ class SqliteReads(ABC):
         return int(count)
 
     def evaluations(self, session_id: SessionId, after: int, limit: int) -> list[Evaluation]:
-        """Up to LIMIT evaluations with numbers above AFTER, oldest first; raises `Damaged`."""
-        with self._reader() as reader:
-            return _evaluations(reader, session_id, after, limit)
+        """Up to LIMIT evaluations with numbers above AFTER, oldest first; raises `Damaged`.
+
+        Which must be there is told by the head of the same moment.
+        """
+        with self._snapshot() as reader:
+            row = session_row(reader, session_id)
+            return [] if row is None else evaluations_after(reader, row.stored(), after, limit)
 
     def evaluation(self, session_id: SessionId, number: int) -> Evaluation | None:
-        """One evaluation; raises `Damaged`."""
-        with self._reader() as reader:
-            return find_evaluation(reader, session_id, number)
+        """One evaluation, None where there is none, or none any more; raises `Damaged`."""
+        with self._snapshot() as reader:
+            found = find_evaluation(reader, session_id, number)
+            if found is None and (row := session_row(reader, session_id)) is not None:
+                check_forgotten(reader, row.stored(), number)
+            return found
 
     def contexts(self, session_id: SessionId) -> list[StoredContext]:
         """All contexts of a session by number, their data checked; raises `Damaged` without a head.
@@ -206,12 +218,14 @@ class SqliteReads(ABC):
             if row is None:
                 return None
             stored = row.stored()
+            contexts = contexts_for_file(reader, session_id, stored)
             return SessionContents(
                 number=row.number,
                 head=stored.head,
                 sections=sections(reader, session_id, stored),
-                evaluations=history_for_file(reader, session_id),
-                contexts=contexts_for_file(reader, session_id, stored),
+                evaluations=history_for_file(reader, stored),
+                contexts=contexts,
+                left_out=sorted(stored.contexts.keys() - {each.head.number for each in contexts}),
             )
 
     def _heads(self, condition: str, order: str, limit: int, *values: object) -> list[SessionHead]:
@@ -241,14 +255,3 @@ class SqliteReads(ABC):
 
 def _oldest_first(found: Iterable[SessionHead]) -> list[SessionHead]:
     return sorted(found, key=lambda head: (head.created_at, head.session_id))
-
-
-def _evaluations(
-    reader: sqlite3.Connection, session_id: SessionId, after: int, limit: int
-) -> list[Evaluation]:
-    rows = reader.execute(
-        f"SELECT {EVALUATION_COLUMNS} FROM evaluations"  # noqa: S608 (a constant)
-        " WHERE session_id = ? AND number > ? ORDER BY number LIMIT ?",
-        (session_id, after, limit),
-    )
-    return [read_evaluation(session_id, row) for row in rows]

@@ -82,13 +82,17 @@ class OpenedSession:
 
 @dataclass(frozen=True, slots=True)
 class SessionContents:
-    """A whole session, as a session file holds it."""
+    """A whole session, as a session file holds it.
+
+    `left_out` are the numbers of the contexts that the session has and the contents have not.
+    """
 
     number: int
     head: SessionHead
     sections: dict[StoredSection, JsonText]
     evaluations: list[Evaluation]
     contexts: list[Context] = field(default_factory=list)
+    left_out: list[int] = field(default_factory=list, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ class Transaction(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionCounts:
-    """Open sessions that are not expired, counted."""
+    """Sessions counted: `total`, `clients` and `by_image` are of open ones that are not expired."""
 
     total: int
     clients: int
@@ -174,6 +178,7 @@ class SessionCounts:
     expired: int
     trashed: int
     by_image: dict[ImageId, int]
+    expired_by_image: dict[ImageId, int] = field(default_factory=dict)
 
 
 class Store(Protocol):
@@ -221,10 +226,14 @@ class Store(Protocol):
         """How many open sessions name an image."""
 
     def evaluations(self, session_id: SessionId, after: int, limit: int) -> list[Evaluation]:
-        """Up to LIMIT evaluations with numbers above AFTER, oldest first; raises `Damaged`."""
+        """Up to LIMIT evaluations with numbers above AFTER, oldest first.
+
+        They are forgotten from the oldest on, but for the newest. Raises `Damaged`, also where one
+        that cannot have been forgotten is not there.
+        """
 
     def evaluation(self, session_id: SessionId, number: int) -> Evaluation | None:
-        """One evaluation; raises `Damaged`."""
+        """One evaluation, None where there is none or it was forgotten; raises `Damaged`."""
 
     def contexts(self, session_id: SessionId) -> list[StoredContext]:
         """All contexts of a session by number, their data checked.

@@ -27,7 +27,7 @@ class TableWalk:
         self._damaged, self._target = damaged, target
         self._table = table
         columns = target.execute(f"PRAGMA table_info({table})").fetchall()
-        self._columns = ", ".join(_as_declared(column[1], column[2]) for column in columns)
+        self._columns = ", ".join(_as_declared(f"{table}.{each[1]}", each[2]) for each in columns)
         self._key = [column[1] for column in columns if column[5]]
         (sql,) = target.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
         self._has_rowid = "WITHOUT ROWID" not in sql
@@ -39,26 +39,32 @@ class TableWalk:
     def from_both_ends(self) -> None:
         """Copy what is before the first damage and behind the last."""
         # Its own order: then no index is asked, which may be damaged.
-        self.problem = self._copy("", (), ["rowid"] if self._has_rowid else self._key)
+        self.problem = self._copy(self._table, (), ["rowid"] if self._has_rowid else self._key)
 
     def by_name(self, names: Iterable[str]) -> None:
         """Copy what belongs to NAMES, where not all was found."""
         if self.problem:
+            leading = source = self._table
+            if self._has_rowid:
+                # SQLite would take the key from the index, which may have another one than the row.
+                leading, row = "leading", f"{self._table}.rowid"
+                source = f"{source} AS leading CROSS JOIN {source} ON {row} = leading.rowid"
+            key = [f"{leading}.{column}" for column in self._key]
             # With `=` there would be no order, and so no other end to come from.
-            which = f"WHERE {self._key[0]} >= ?1 AND {self._key[0]} <= ?1"
-            self.torn.update(name for name in names if self._copy(which, (name,), self._key))
+            which = f"{source} WHERE {key[0]} >= ?1 AND {key[0]} <= ?1"
+            self.torn.update(name for name in names if self._copy(which, (name,), key))
 
     def names(self) -> set[str]:
         """Whose rows were found."""
         rows = self._target.execute(f"SELECT DISTINCT {self._key[0]} FROM {self._table}")  # noqa: S608 - ours
         return {name for (name,) in rows if isinstance(name, str)}
 
-    def _copy(self, which: str, values: tuple[str, ...], key: list[str]) -> str:
-        """Copy from both ends until there is damage; why there may be more, or empty."""
+    def _copy(self, source: str, values: tuple[str, ...], key: list[str]) -> str:
+        """Copy SOURCE from both ends until there is damage; why there may be more, or empty."""
         problem = ""
         for direction in _DIRECTIONS:
             order = ", ".join(column + direction for column in key)
-            query = f"SELECT {self._columns} FROM {self._table} {which} ORDER BY {order}"  # noqa: S608 - ours
+            query = f"SELECT {self._columns} FROM {source} ORDER BY {order}"  # noqa: S608 - ours
             copied, problem = self._put(query, values)
             if not problem:
                 break

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from protocol.ids import SessionId
 from storage.document import Context, Evaluation, StoredEvent
+from storage.missing_evaluations import in_words, missing_in, without_gaps
 from storage.sqlite_contexts import find_context, write_contexts
 from storage.sqlite_events import read_event, write_events
 from storage.sqlite_parts import (
@@ -46,7 +47,8 @@ def has_table(connection: sqlite3.Connection, name: str) -> bool:
 def read_whole(connection: sqlite3.Connection, session_id: SessionId) -> WholeSession:
     """A session with everything in it checked. Raises `Damaged`, and SQLite's errors.
 
-    Contexts and events that cannot be read are left out: the rest is worth having.
+    Contexts and events that cannot be read are left out, and evaluations that are not there are
+    told: the rest is worth having.
     """
     row = session_row(connection, session_id)
     if row is None:
@@ -71,7 +73,13 @@ def read_whole(connection: sqlite3.Connection, session_id: SessionId) -> WholeSe
         evaluations=evaluations,
         contexts=list(_contexts(connection, session_id, stored, lost)),
     )
-    return WholeSession(contents, _events(connection, session_id, lost), lost)
+    return telling_gaps(WholeSession(contents, _events(connection, session_id, lost), lost))
+
+
+def telling_gaps(session: WholeSession) -> WholeSession:
+    """SESSION, whose `lost` names the evaluations, too, that it must have and has not."""
+    gaps = [each for each in in_words(missing_in(session.contents)) if each not in session.lost]
+    return replace(session, lost=[*session.lost, *gaps]) if gaps else session
 
 
 def put_whole(
@@ -82,7 +90,10 @@ def put_whole(
     dirty_since: float | None,
     filed: int = 0,
 ) -> None:
-    """Store SESSION, which must not be there, as if its last commit had written all of it."""
+    """Store SESSION, which must not be there, as if its last commit had written all of it.
+
+    Of evaluations that it lacks there is a record from then on.
+    """
     contents = session.contents
     number, session_id = contents.number, contents.head.session_id
     stored = StoredHead(
@@ -94,7 +105,7 @@ def put_whole(
     insert_session(connection, stored, number, fence, dirty_since=dirty_since, filed=filed)
     for name, text in contents.sections.items():
         write_section(connection, session_id, name, text, number)
-    for evaluation in contents.evaluations:
+    for evaluation in without_gaps(contents):
         write_evaluation(connection, session_id, evaluation, number)
     if contents.contexts:
         write_contexts(connection, session_id, contents.contexts, number)

@@ -19,6 +19,7 @@ from protocol.ids import SessionId
 from protocol.replies import timestamp
 from storage.backup import backups_in, create_backup, verify_backup
 from storage.backup_file import ENDING, Backup, read_backup
+from storage.closed_copies import closed_copies, why_not_listed
 from storage.data_paths import DataPaths, utc_stamp
 from storage.durable import sync_directory, write_durably
 from storage.file_names import file_name
@@ -84,7 +85,12 @@ def create(where: Place, progress: Progress) -> Backup:
 
 
 def listed(where: Place) -> tuple[list[Backup], list[tuple[Path, str]]]:
-    """The backups, newest first, and the files that are none, with the reason."""
+    """The backups, newest first, and the files that are none, with the reason.
+
+    Raises `CannotDo` where the directory cannot be listed, which is not the same as none.
+    """
+    if problem := why_not_listed(where.backups):
+        raise CannotDo(f"{where.backups} cannot be read: {problem.strerror or problem}.")
     found, unusable = backups_in(where.backups)
     return found, [(each.path, each.problem) for each in unusable]
 
@@ -134,11 +140,12 @@ def recovered(
 ) -> Recovered:
     """Put one session into the data directory, for a backend to take in. Raises `CannotDo`."""
     _check_owner(where.data)
+    closed = [f"not looked at: {problem}" for problem in closed_copies(where.data, where.backups)]
     try:
         found = find_session(where.data, where.backups, SessionId(session_id), at, progress)
         if not isinstance(found, Winner):
             then = "" if at is None else f" that was last changed by {timestamp(at)}"
-            why = f": {' '.join(found)}" if found else "."
+            why = f": {' '.join([*found, *closed])}" if found or closed else "."
             raise CannotDo(f"No backup or session file has a session {session_id}{then}{why}")
         contents = found.session.contents
         is_new = as_new or is_known(where.data, SessionId(session_id))
@@ -152,7 +159,7 @@ def recovered(
         is_new=is_new,
         source=found.candidate.name,
         last_modified=timestamp(contents.head.last_modified),
-        problems=[*found.problems, *found.session.lost],
+        problems=[*found.problems, *found.session.lost, *closed],
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from protocol.ids import ClientId, ImageId, SessionId
+from protocol.replies import EvaluationState
 from storage.document import ContextHead, ImageRecord
 from storage.store import Commit, Preferences, StaleWriter, Store, StoredContext, StoreError
 from tests.storage.samples import (
@@ -370,10 +371,10 @@ class StoreContract(ABC):
                 transaction.create_session(a_change(name, **fields))
         counts = store.counts(9.0)
         assert (counts.total, counts.clients, counts.closed, counts.expired) == (3, 2, 1, 0)
-        assert counts.by_image == {image: 2}
+        assert (counts.by_image, counts.expired_by_image) == ({image: 2}, {})
         counts = store.counts(10.0)
         assert (counts.total, counts.clients, counts.closed, counts.expired) == (2, 1, 1, 1)
-        assert counts.by_image == {image: 1}
+        assert (counts.by_image, counts.expired_by_image) == ({image: 1}, {image: 1})
         assert counts.trashed == 1
         assert store.session_count_of_image(image) == 2
         assert store.session_count_of_image(ImageId("other")) == 0
@@ -391,7 +392,7 @@ class StoreContract(ABC):
     def test_a_session_created_with_a_history_has_it_and_goes_on_from_it(
         self, store: Store
     ) -> None:
-        history = [an_evaluation(number, "finished") for number in (1, 2, 5)]
+        history = [an_evaluation(number, "finished") for number in (3, 4, 5)]
         with store.transaction() as transaction:
             fence = transaction.create_session(a_change(history=history, evaluations=5))
             assert transaction.open_session(S1).running is None
@@ -404,7 +405,7 @@ class StoreContract(ABC):
                 transaction.apply(later)
             number = transaction.open_session(S1).fence
             transaction.apply(Commit(S1, number, 2, later.change))
-        assert [each.number for each in store.evaluations(S1, 0, 10)] == [1, 2, 5, 6]
+        assert [each.number for each in store.evaluations(S1, 0, 10)] == [3, 4, 5, 6]
 
     def test_contexts_are_kept_replaced_and_dropped_by_their_numbers(self, store: Store) -> None:
         first, second = a_context(1, label="one"), a_context(2, snapshot="graph " * 5000)
@@ -467,17 +468,24 @@ class StoreContract(ABC):
         assert store.first_event(S1) is None
         assert store.events(a_session("s2"), 0, 10) == [an_event(2, "session.opened")]
 
-    def test_only_so_many_evaluations_are_kept_and_the_one_that_runs(self, store: Store) -> None:
+    def test_only_so_many_evaluations_are_kept_and_all_from_the_one_that_runs_on(
+        self, store: Store
+    ) -> None:
         with store.transaction() as transaction:
-            fence = transaction.create_session(a_change(evaluation=an_evaluation(1, "running")))
+            fence = transaction.create_session(a_change(evaluation=an_evaluation(1, "finished")))
             for number in range(2, 6):
-                commit = a_commit(fence, number, evaluation=an_evaluation(number, "finished"))
+                state: EvaluationState = "running" if number == 2 else "finished"
+                commit = a_commit(fence, number, evaluation=an_evaluation(number, state))
                 transaction.apply(commit)
             transaction.apply(a_commit(fence, 6, keep_evaluations=2))
-        assert [each.number for each in store.evaluations(S1, 0, 10)] == [1, 4, 5]
+        assert [each.number for each in store.evaluations(S1, 0, 10)] == [2, 3, 4, 5]
+        with store.transaction() as transaction:
+            ended = an_evaluation(2, "finished")
+            transaction.apply(a_commit(fence, 7, evaluation=ended, keep_evaluations=2))
+        assert [each.number for each in store.evaluations(S1, 0, 10)] == [4, 5]
         with store.transaction() as transaction:
             started = an_evaluation(6, "running")
-            transaction.apply(a_commit(fence, 7, evaluation=started, keep_evaluations=0))
+            transaction.apply(a_commit(fence, 8, evaluation=started, keep_evaluations=0))
         assert [each.number for each in store.evaluations(S1, 0, 10)] == [6]
         with store.transaction() as transaction:
             assert transaction.open_session(S1).running == started

@@ -167,10 +167,10 @@ class MemoryTransaction:
             newest = sorted(session.events, reverse=True)[: change.keep_events]
             session.events = {seq: session.events[seq] for seq in newest}
         if change.keep_evaluations is not None:
-            newest = sorted(session.evaluations, reverse=True)[: change.keep_evaluations]
-            kept = {*newest, session.running}
+            newest = sorted(session.evaluations)[-max(change.keep_evaluations, 1) :]
+            first = min([*newest, *([session.running] if session.running else [])], default=0)
             session.evaluations = {
-                number: each for number, each in session.evaluations.items() if number in kept
+                number: each for number, each in session.evaluations.items() if number >= first
             }
         if reply := change.reply:
             self.remember(reply)
@@ -243,13 +243,15 @@ class MemoryStore:
     def counts(self, now: float) -> SessionCounts:
         opened = [head for head in self._heads() if head.state == "open"]
         in_use = [head for head in opened if head.used_at + head.timeout > now]
+        expired = [head for head in opened if head.used_at + head.timeout <= now]
         return SessionCounts(
             total=len(in_use),
             clients=len({head.client_id for head in in_use}),
             closed=sum(head.state == "closed" for head in self._heads()),
-            expired=len(opened) - len(in_use),
+            expired=len(expired),
             trashed=sum(head.state == "trashed" for head in self._heads()),
             by_image=dict(Counter(head.image_id for head in in_use if head.image_id)),
+            expired_by_image=dict(Counter(head.image_id for head in expired if head.image_id)),
         )
 
     def session_count_of_image(self, image_id: ImageId) -> int:

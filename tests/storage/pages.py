@@ -42,6 +42,17 @@ def wipe(database: Path, number: int) -> bytes:
     return held
 
 
+def change_key(database: Path, name: str, key: bytes, bit: int = 4) -> None:
+    """Flip a bit of KEY in the table or index NAME: it is another text then."""
+    for leaf in leaves(database, name):
+        if (place := page(database, leaf).find(key)) >= 0:
+            with database.open("rb+") as file:
+                file.seek((leaf - 1) * SIZE + place + len(key) - 1)
+                file.write(bytes([key[-1] ^ (1 << bit)]))
+            return
+    raise AssertionError(f"{key!r} is not in {name}")
+
+
 def _leaves_below(database: Path, number: int) -> list[int]:
     data = page(database, number)
     if data[0] in _LEAVES:

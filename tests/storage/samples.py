@@ -270,9 +270,8 @@ def events(numbers: st.SearchStrategy[int]) -> st.SearchStrategy[StoredEvent]:
 
 def _with_history(found: SessionContents) -> SessionContents:
     """FOUND with a head that knows how long the history is."""
-    last = max((each.number for each in found.evaluations), default=0)
-    head = msgspec.structs.replace(found.head, evaluations=max(last, found.head.evaluations))
-    return replace(found, head=head)
+    last = max((each.number for each in found.evaluations), default=found.head.evaluations)
+    return replace(found, head=msgspec.structs.replace(found.head, evaluations=last))
 
 
 contents = st.builds(

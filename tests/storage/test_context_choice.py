@@ -69,19 +69,19 @@ def test_one_goes_only_after_those_that_are_worth_less_or_as_much_and_older(
 ) -> None:
     dropped = surplus(heads, most, 0.0, most_bytes)
     by_number = {head.number: head for head in heads if head.kind != "automatic"}
-    newest = max(by_number.values(), key=lambda head: (head.kept_since, head.number), default=None)
-    order = [(worth(by_number[each]), by_number[each].kept_since, each) for each in dropped]
+    newest = max(by_number.values(), key=lambda head: head.number, default=None)
+    order = [(worth(by_number[each]), each) for each in dropped]
     assert order == sorted(order)
     for head in by_number.values():
         if head.number not in dropped and head is not newest:
-            assert all(each < (worth(head), head.kept_since, head.number) for each in order)
+            assert all(each < (worth(head), head.number) for each in order)
 
 
 @given(head_lists, st.integers(1, 8), sizes)
 def test_the_newest_one_stays(heads: list[ContextHead], most: int, most_bytes: int) -> None:
     counted = [head for head in heads if head.kind != "automatic"]
     if counted:
-        newest = max(counted, key=lambda head: (head.kept_since, head.number))
+        newest = max(counted, key=lambda head: head.number)
         assert newest.number not in surplus(heads, most, 0.0, most_bytes)
 
 
@@ -99,6 +99,16 @@ def test_those_made_before_something_else_go_first_and_labelled_ones_last() -> N
     assert surplus(heads, 4, 0.0) == [3, 4]
     assert surplus(heads, 1, 0.0) == [3, 4, 2, 5, 1]
     assert surplus(heads, 0, 0.0) == [3, 4, 6, 2, 5, 1]
+
+
+def test_the_newest_is_the_newest_though_running_time_fell_back_in_a_crash() -> None:
+    heads = [
+        a_head(1, "saved", 7.0, "first"),
+        a_head(2, "saved", 8.0, "second"),
+        a_head(3, "before_load", 5.0),
+    ]
+    assert surplus(heads, 2, 0.0) == [1]
+    assert surplus(heads, 1, 0.0) == [1, 2]
 
 
 def test_age_spares_no_kind_but_the_automatic_one() -> None:

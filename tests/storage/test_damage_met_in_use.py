@@ -15,8 +15,8 @@ from storage.open_data import MustStartAnew, reopen_data
 from storage.progress import unnoticed
 from storage.store import Damaged
 from storage.suspicion import acquit, suspect, suspicion
-from tests.storage.data_house import NOON, House, flip, session
-from tests.storage.pages import SIZE, leaves, root_of, wipe
+from tests.storage.data_house import NOON, House, session
+from tests.storage.pages import root_of, wipe
 
 LARGE = 2 * 1024**3 + 1
 
@@ -135,19 +135,6 @@ def test_a_large_database_whose_list_of_sessions_breaks_off_is_damaged(house: Ho
     os.truncate(house.paths.database, LARGE)
 
     assert "is damaged" in diagnose(house.paths, house.backups, unnoticed).unusable
-
-
-def test_an_index_that_does_not_fit_its_table_is_found_where_damage_was_met(house: House) -> None:
-    """Nobody notices that at once: its client's list lacks the session."""
-    (leaf,) = leaves(house.paths.database, "sessions_of_client")
-    flip(house.paths.database, leaf * SIZE - 2, 1)
-    assert diagnose(house.paths, house.backups, unnoticed).is_well
-    assert len(house.numbers()) < 2
-
-    with pytest.raises(BackupFailed):
-        house.back_up()
-
-    assert house.numbers() == {"a": 1, "b": 1}
 
 
 def test_one_that_is_not_large_is_checked_as_a_whole_at_every_start(house: House) -> None:

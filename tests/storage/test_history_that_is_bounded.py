@@ -12,7 +12,7 @@ import pytest
 from storage.document import Context
 from storage.session_file import SessionFiles
 from storage.sqlite_history import contexts_for_file, history_for_file, keep_newest_evaluations
-from storage.sqlite_rows import encode, session_row
+from storage.sqlite_rows import StoredHead, encode, session_row
 from storage.sqlite_store import SqliteStore
 from tests.storage.samples import a_change, a_commit, a_context, a_session, an_evaluation
 
@@ -40,7 +40,13 @@ def numbers(store: SqliteStore) -> list[int]:
 def fill(store: SqliteStore, count: int, size: int = 0) -> None:
     history = [an_evaluation(each, "finished", output="x" * size) for each in range(1, count + 1)]
     with store.transaction() as transaction:
-        transaction.create_session(a_change(history=history))
+        transaction.create_session(a_change(history=history, evaluations=count))
+
+
+def stored_head(connection: sqlite3.Connection) -> StoredHead:
+    row = session_row(connection, S1)
+    assert row is not None
+    return row.stored()
 
 
 def test_evaluations_that_take_too_much_room_are_forgotten_from_the_oldest_on(
@@ -50,8 +56,10 @@ def test_evaluations_that_take_too_much_room_are_forgotten_from_the_oldest_on(
     (size,) = connection.execute("SELECT max(length(data)) FROM evaluations").fetchone()
     keep_newest_evaluations(connection, S1, 100, None, most_bytes=3 * size)
     assert numbers(store) == [4, 5, 6]
-    keep_newest_evaluations(connection, S1, 100, 4, most_bytes=1)
-    assert numbers(store) == [4, 6], "the one that runs stays, and the newest whatever its size"
+    keep_newest_evaluations(connection, S1, 100, 5, most_bytes=1)
+    assert numbers(store) == [5, 6], "the one that runs stays, and what comes after it"
+    keep_newest_evaluations(connection, S1, 0, None, most_bytes=1)
+    assert numbers(store) == [6], "the newest stays, whatever its size"
 
 
 def test_nothing_is_forgotten_where_there_is_room(
@@ -68,10 +76,11 @@ def test_a_file_takes_the_newest_of_a_history_that_is_too_long_for_it(
 ) -> None:
     fill(store, 5, size=1500)
     with caplog.at_level(logging.WARNING):
-        found = history_for_file(connection, S1, most_bytes=4000)
+        found = history_for_file(connection, stored_head(connection), most_bytes=4000)
     assert [each.number for each in found] == [4, 5]
     assert "no room for evaluations up to 3" in caplog.text
-    assert [each.number for each in history_for_file(connection, S1)] == [1, 2, 3, 4, 5]
+    everything = history_for_file(connection, stored_head(connection))
+    assert [each.number for each in everything] == [1, 2, 3, 4, 5]
 
 
 def test_a_file_takes_snapshots_first_and_then_the_newest_contexts(
@@ -81,16 +90,15 @@ def test_a_file_takes_snapshots_first_and_then_the_newest_contexts(
     contexts += [a_context(each, "saved") for each in (1, 2, 3)]
     with store.transaction() as transaction:
         transaction.create_session(a_change(contexts=contexts))
-    row = session_row(connection, S1)
-    assert row is not None
-    everything = contexts_for_file(connection, S1, row.stored())
+    stored = stored_head(connection)
+    everything = contexts_for_file(connection, S1, stored)
     assert [each.head.number for each in everything] == [-1, 0, 1, 2, 3]
     caplog.clear()
     whole = store.contents(S1)
     assert whole is not None
     assert whole.contexts == everything
     with caplog.at_level(logging.WARNING):
-        found = contexts_for_file(connection, S1, row.stored(), most_bytes=_room_for(contexts[:3]))
+        found = contexts_for_file(connection, S1, stored, most_bytes=_room_for(contexts[:3]))
     assert [each.head.number for each in found] == [-1, 0, 3]
     assert "no room for context 2, context 1" in caplog.text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ class StoreMachine(RuleBasedStateMachine):
     def create(self, some: list[SessionHead], parts: dict[str, Any]) -> None:
         with self.model.transaction() as model, self.real.transaction() as real:
             for head in some:
-                change = Change(head=owned(head), **parts)
+                change = going_on({}, Change(head=owned(head), **parts))
                 try:
                     fence = model.create_session(change)
                 except StaleWriter:
@@ -97,11 +98,12 @@ class StoreMachine(RuleBasedStateMachine):
         with self.model.transaction() as model, self.real.transaction() as real:
             for head, parts, (fence_off, number_off) in group:
                 session_id = head.session_id
-                change = Change(head=owned(head), **parts)
                 fences = self.fences.get(session_id, (0, 0))
                 # Inside the block only the model's own transaction knows the number so far.
                 session = getattr(model, "sessions").get(session_id)  # noqa: B009 - not in the interface
                 number = (session.number if session else 0) + 1 + number_off
+                there = session.evaluations if session else {}
+                change = going_on(there, Change(head=owned(head), **parts))
                 answers = []
                 for transaction, fence in zip((model, real), fences, strict=True):
                     try:
@@ -235,6 +237,21 @@ class InterruptedInTest(Exception):
 
 def owned(head: SessionHead) -> SessionHead:
     return msgspec.structs.replace(head, client_id=OWNERS[head.session_id])
+
+
+def going_on(there: Collection[int], change: Change) -> Change:
+    """CHANGE with evaluations as a session has them: new ones follow the last that is THERE."""
+    numbers = set(there)
+    written = []
+    for each in [*change.history, *([change.evaluation] if change.evaluation else [])]:
+        number = each.number if each.number in numbers else max(numbers, default=0) + 1
+        numbers.add(number)
+        written.append(msgspec.structs.replace(each, number=number))
+    head = msgspec.structs.replace(change.head, evaluations=max(numbers, default=0))
+    if change.evaluation is None:
+        return msgspec.structs.replace(change, head=head, history=written)
+    *history, evaluation = written
+    return msgspec.structs.replace(change, head=head, history=history, evaluation=evaluation)
 
 
 def by_id(found: list[SessionHead]) -> list[SessionHead]:

@@ -318,6 +318,7 @@ def test_a_session_with_a_damaged_context_is_as_good_as_without_it(
         contents = store.contents(A)
         assert contents is not None
         assert [each.head.number for each in contents.contexts] == [0, 2]
+        assert contents.left_out == [1]
         assert "left out" in caplog.text
         with store.transaction() as transaction:
             fence = transaction.open_session(A).fence

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from storage.commit_mark import read_mark
 from storage.sqlite_history import history_for_file
-from storage.sqlite_rows import encode
+from storage.sqlite_rows import encode, session_row
 from storage.sqlite_store import SqliteStore
 from tests.storage.samples import a_change, a_session, an_evaluation
 
@@ -34,5 +34,7 @@ def test_a_history_that_just_fits_into_a_file_is_whole_there(tmp_path: Path) -> 
         with store.transaction() as transaction:
             transaction.create_session(a_change(history=history))
         with closing(sqlite3.connect(tmp_path / "stui.db")) as connection:
-            assert history_for_file(connection, a_session(), size) == history
-            assert history_for_file(connection, a_session(), size - 1) == history[1:]
+            row = session_row(connection, a_session())
+            assert row is not None
+            assert history_for_file(connection, row.stored(), size) == history
+            assert history_for_file(connection, row.stored(), size - 1) == history[1:]

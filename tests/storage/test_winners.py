@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,7 +11,7 @@ from storage.recovery_sources import Candidate
 from storage.store import Damaged, SessionContents
 from storage.whole_session import WholeSession
 from storage.winners import Winner, choose
-from tests.storage.samples import a_head, a_session
+from tests.storage.samples import a_head, a_session, an_evaluation
 
 
 @dataclass
@@ -19,6 +20,8 @@ class Place:
 
     name: str
     lost: int = 0
+    history: Sequence[int] = ()
+    """The numbers of the evaluations that it has."""
     damaged: bool = False
     read: list[int] = field(default_factory=list)
 
@@ -29,7 +32,9 @@ class Place:
         self.read.append(candidate.number)
         if self.damaged:
             raise Damaged(f"damaged in {self.name}")
-        contents = SessionContents(candidate.number, a_head(), {}, [])
+        evaluations = [an_evaluation(each, "finished") for each in self.history]
+        head = a_head(evaluations=5 if self.history else 0)
+        contents = SessionContents(candidate.number, head, {}, evaluations)
         return WholeSession(contents, lost=[f"part {each}" for each in range(self.lost)])
 
 
@@ -63,6 +68,32 @@ def test_of_the_same_number_the_first_wins() -> None:
 def test_of_the_same_number_the_one_that_lost_least_wins(lost: list[int], place: int) -> None:
     places = [Place(str(index), lost=each) for index, each in enumerate(lost)]
     assert chosen(*(each.at(1) for each in places)) == (str(place), 1)
+
+
+@pytest.mark.parametrize(
+    ("histories", "place"),
+    [
+        ([[1, 3, 4, 5], [1, 2, 3, 4, 5]], 1),
+        ([[1, 2, 3, 4], [4, 5]], 1),
+        ([[1, 3, 5], [1, 3, 4, 5]], 1),
+        ([[2, 3, 4, 5], [1, 2, 3, 4, 5]], 1),
+        ([[1, 5], [1, 3, 5]], 1),
+        ([[3, 4, 5], [4, 5]], 0),
+        ([[4, 5], [4, 5]], 0),
+        ([[2, 3, 4, 5], [3, 4, 5], [1, 2, 3, 4, 5]], 2),
+    ],
+)
+def test_of_the_same_number_the_one_with_the_most_of_its_history_wins(
+    histories: list[list[int]], place: int
+) -> None:
+    places = [Place(str(index), history=each) for index, each in enumerate(histories)]
+    assert chosen(*(each.at(1) for each in places)) == (str(place), 1)
+
+
+def test_the_winner_tells_which_evaluations_it_lacks() -> None:
+    winner = choose([Place("a", lost=1, history=[1, 4]).at(1)])
+    assert isinstance(winner, Winner)
+    assert winner.session.lost == ["part 0", "evaluations 2 to 3", "evaluation 5"]
 
 
 def test_what_cannot_be_read_is_passed_over_and_told() -> None:

@@ -14,6 +14,7 @@ from storage.migrations import MIGRATIONS
 from storage.session_file import SessionFiles
 from storage.sqlite_rows import SCHEMA, put_meta
 from tests.storage.data_house import House, empty, flip, garbage, halve, lose, session
+from tests.storage.pages import change_key
 from tests.storage.samples import a_change, a_commit, a_session
 from tests.tools.doctoring import found, house_in, is_well, site_at, told
 from tools.doctor.sessions import damaged_parts
@@ -106,6 +107,29 @@ def test_a_session_whose_id_is_no_text_any_more_hides_nothing_else(
     assert "is no text" in told(site, "database", "error")
     (orphan, *_) = found(site, "files")
     assert orphan.what.startswith("1 session file of sessions that the database does not have")
+
+
+def test_an_index_that_hides_what_is_whole_is_an_error(house: House, site: Site) -> None:
+    change_key(house.paths.database, "sqlite_autoindex_sessions_1", b"session_b")
+
+    assert "missing from index sqlite_autoindex_sessions_1" in told(site, "database", "error")
+    assert "The next start brings it back" in told(site, "database", "error")
+    assert found(site, "database")[0].mending == "database"
+
+
+def test_damage_that_a_start_does_not_look_for_is_offered_to_be_repaired(
+    house: House, site: Site
+) -> None:
+    """It leaves out the check of a very large database."""
+    change_key(house.paths.database, "sqlite_autoindex_sessions_1", b"session_b")
+    os.truncate(house.paths.database, 2 * 1024**3 + 1)  # sparse: it takes no room
+    assert is_well(site, "database")
+
+    (finding,) = found(site, "sessions")
+
+    assert "missing from index" in finding.what
+    assert (finding.level, finding.mending) == ("error", "database")
+    assert "--repair" in finding.advice
 
 
 def test_garbage_where_no_database_was_is_not_promised_to_come_back(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from storage.data_directory import DataDirectory
 from storage.store import Damaged
 from storage.suspicion import suspect, suspicion
 from tests.storage.data_house import House, flip, garbage, halve, lose, session
+from tests.storage.pages import change_key
 from tests.tools.doctoring import as_json, doctor, house_in
 from tools.cli.command import cli
 from tools.doctor.backups import could_not_be_read
@@ -72,6 +73,16 @@ def test_a_lost_database_comes_back_and_its_remains_are_set_aside(
     assert result.exit_code == ExitCode.DONE
     assert house.numbers() == {"a": 2, "b": 1}
     assert remains <= everything(house)
+
+
+def test_what_an_index_hides_comes_back_as_it_is_in_its_table(house: House) -> None:
+    change_key(house.paths.database, "sqlite_autoindex_sessions_1", b"session_b")
+
+    result = doctor(house.paths.directory, "--repair", "--yes", *DATA)
+
+    assert "missing from index sqlite_autoindex_sessions_1" in result.stdout
+    assert "done: The database was rebuilt" in result.stdout
+    assert (result.exit_code, house.numbers()) == (ExitCode.DONE, {"a": 2, "b": 2})
 
 
 def test_one_damaged_session_is_replaced_and_the_others_stay(house: House) -> None:

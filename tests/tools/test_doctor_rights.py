@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.storage.data_house import House
+from tests.support.small_disk import without_privilege
 from tests.tools.doctoring import house_in
 from tests.tools.processes import DEADLINE, environment, unmeasured
 from tools.exit_codes import ExitCode
@@ -30,12 +32,14 @@ def house() -> Iterator[House]:
         shutil.rmtree(above)
 
 
-def unprivileged(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`stui doctor` as somebody who is not root."""
+def unprivileged(
+    house: House, *arguments: str, command: Sequence[str] = ("doctor",)
+) -> subprocess.CompletedProcess[str]:
+    """`stui COMMAND` as somebody who is not root."""
     data = str(house.paths.directory)
     return subprocess.run(
         [
-            *(sys.executable, "-m", "tests.tools.unprivileged_stui", "doctor", "--data-dir", data),
+            *(sys.executable, "-m", "tests.tools.unprivileged_stui", *command, "--data-dir", data),
             *arguments,
         ],
         env=unmeasured(
@@ -83,12 +87,38 @@ def test_a_directory_that_cannot_be_read_is_an_error_of_every_check_that_needs_i
     assert "bug" not in result.stdout
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o100])
+@pytest.mark.parametrize("below", [".", "sessions", "backups"])
+def test_an_owner_who_may_not_use_a_directory_is_told_which_and_nothing_is_repaired(
+    house: House, below: str, mode: int
+) -> None:
+    directory = house.paths.directory
+    (directory / below).chmod(mode)
+
+    command = ["doctor", "--repair", "--yes", "--data-dir", str(directory)]
+    refused = subprocess.run(
+        [*without_privilege(), sys.executable, "-m", "stui", *command],
+        env=environment({"STUI_CONFIG": ""}),
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+    assert (refused.returncode, refused.stdout) == (ExitCode.CANNOT_START, "")
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"stui: {directory / below}")
+    assert "cannot be read and written" in line
+
+
 def test_what_cannot_be_read_is_never_taken_for_lost(house: House) -> None:
     house.paths.directory.chmod(0o755)
     house.paths.mark.chmod(0)
     (house.paths.sessions / "client").chmod(0)
     house.backups.chmod(0)
     try:
+        listed = unprivileged(house, command=("backup", "list", "--config", os.devnull))
         result = unprivileged(
             house, "--only", "database", "--only", "files", "--only", "backups", "--json"
         )
@@ -96,6 +126,8 @@ def test_what_cannot_be_read_is_never_taken_for_lost(house: House) -> None:
     finally:
         (house.paths.sessions / "client").chmod(0o700)
 
+    assert (listed.returncode, listed.stdout) == (ExitCode.FAILED, "")
+    assert listed.stderr == f"stui: {house.backups} cannot be read: Permission denied.\n"
     assert "damaged" not in result.stdout
     assert "there are no backups" not in result.stdout
     assert result.stdout.count('"level": "error"') == 7  # three findings, their checks, and all

@@ -122,6 +122,7 @@ def test_failpoints_in_the_environment_are_a_warning(
         ({"metrics": "127.0.0.1:7", "bind": ("tcp://127.0.0.1:7",)}, "the same address"),
         ({"images": {"a": "tcp://h:1", "b": "tcp://h:1"}}, "images a and b have the same address"),
         ({"images": {"a": "tcp://127.0.0.1:5555"}}, "the image a has the backend's own address"),
+        ({"bind": ("ipc://a", "ipc://a")}, "bind has ipc://a more than once"),
     ],
 )
 def test_values_that_contradict_are_named(settings: dict[str, Any], problem: str) -> None:

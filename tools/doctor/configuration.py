@@ -10,6 +10,7 @@ from pathlib import Path
 from actors.settings import Settings
 from storage.failpoints import VARIABLE
 from storage.progress import Progress
+from tools.doctor.addresses import why_no_address
 from tools.doctor.findings import Finding, error, note, ok, warning
 from tools.doctor.site import Site
 
@@ -27,8 +28,9 @@ def check(site: Site, progress: Progress) -> Iterator[Finding]:  # noqa: ARG001 
             f"{VARIABLE} is set: a backend with this environment fails on purpose",
             "Unset it; it is for tests.",
         )
-    yield from contradictions(site.settings)
-    if not site.wrong:
+    contradicting = list(contradictions(site.settings))
+    yield from contradicting
+    if not site.wrong and all(each.level != "error" for each in contradicting):
         yield ok(f"the settings are valid; data are in {site.settings.data_dir}")
 
 
@@ -46,10 +48,11 @@ def _file(config: Path) -> Iterator[Finding]:
 
 
 def contradictions(settings: Settings) -> Iterator[Finding]:
-    """Values that are valid alone and make no sense together."""
+    """Values of a valid form that make no sense, alone or together."""
     yield from _of_backups(settings)
     yield from _of_times(settings)
     yield from _of_clients(settings)
+    yield from _of_endpoints(settings)
     yield from _of_addresses(settings)
 
 
@@ -96,6 +99,19 @@ def _of_clients(settings: Settings) -> Iterator[Finding]:
             f"denied_clients ({', '.join(sorted(denied))}) denies everybody",
             "Denied clients win over allowed ones: narrow the patterns.",
         )
+
+
+def _of_endpoints(settings: Settings) -> Iterator[Finding]:
+    """Addresses at which no backend can listen: a start ends with them."""
+    where = [("bind", each, each) for each in settings.bind]
+    if settings.metrics:
+        where.append(("metrics", settings.metrics, f"tcp://{settings.metrics}"))
+    for name, address, endpoint in where:
+        if why := why_no_address(endpoint):
+            yield error(f"nobody can listen at {address} ({name}): {why}", "Correct it.")
+    for address in dict.fromkeys(settings.bind):
+        if settings.bind.count(address) > 1 and not address.endswith((":0", "*")):
+            yield error(f"bind has {address} more than once", "Name it once.")
 
 
 def _of_addresses(settings: Settings) -> Iterator[Finding]:

@@ -106,6 +106,9 @@ def _contents(directory: Path, progress: Progress) -> Iterator[Finding]:
             status = path.lstat()
         except FileNotFoundError:
             continue  # a backend that runs is writing
+        except OSError:
+            unreadable.append(path)
+            continue
         if status.st_uid != owner:
             strangers.append(path)
         if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IWOTH:
@@ -155,11 +158,16 @@ def must_be_readable(*directories: Path) -> None:
 def unusable(directory: Path) -> list[Path]:
     """DIRECTORY, and what is below it, as far as it cannot be read and written by this user."""
     found: list[Path] = []
-    if not directory.exists():
+    try:
+        directory.stat()
+    except FileNotFoundError:
         return found
+    except OSError:
+        return [directory]
     for path in (directory, *_below(directory, found)):
-        needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
-        if not path.is_symlink() and not os.access(path, needed):
+        # Of these, what may not be looked at is false, and no error.
+        needed = os.R_OK | os.W_OK | (os.X_OK if os.path.isdir(path) else 0)  # noqa: PTH112
+        if not os.path.islink(path) and not os.access(path, needed):  # noqa: PTH114
             found.append(path)
     return list(dict.fromkeys(found))
 

@@ -14,12 +14,14 @@ from typing import Final
 from protocol.errors import StuiError
 from storage.progress import Progress
 from tools.client.client import Client
+from tools.doctor.addresses import why_no_address
 from tools.doctor.findings import Finding, error, note, ok, warning
 from tools.doctor.lock import holder
 from tools.doctor.site import Site
 
 _WITHIN: Final = 2.0
 _MOST_SAID: Final = 300
+_ADVICE: Final = "Choose another with --bind, or the setting `metrics`."
 _ANYWHERE: Final = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared
 
 
@@ -33,6 +35,8 @@ def check(site: Site, progress: Progress) -> Iterator[Finding]:  # noqa: ARG001 
 
 
 def _bind(address: str, *, runs: bool) -> Finding:
+    if why := why_no_address(address):
+        return error(f"nobody can listen at {address}: {why}", _ADVICE)
     target = _target(address)
     if target is None:
         return note(f"{address} is not looked at", "Only tcp://HOST:PORT and ipc:// can be.")
@@ -70,6 +74,9 @@ def _asked(address: str, target: str | tuple[str, int], *, runs: bool) -> Findin
 
 
 def _metrics(address: str, *, runs: bool) -> Iterator[Finding]:
+    if why := why_no_address(f"tcp://{address}"):
+        yield error(f"nobody can listen at {address}, for metrics: {why}", _ADVICE)
+        return
     host, _, port = address.rpartition(":")
     target = (host.strip("[]"), int(port))
     if not runs:
@@ -131,11 +138,10 @@ def _listens(target: str | tuple[str, int]) -> bool:
 
 def _free(address: str, target: str | tuple[str, int]) -> Finding:
     """Whether an address at which nobody listens can be had; nobody is kept from it meanwhile."""
-    advice = "Choose another with --bind, or the setting `metrics`."
     if isinstance(target, str):
         if os.access(Path(target).parent, os.W_OK | os.X_OK):
             return ok(f"{address} is free")
-        return error(f"no socket can be made at {address}: {Path(target).parent}", advice)
+        return error(f"no socket can be made at {address}: {Path(target).parent}", _ADVICE)
     try:
         found = socket.getaddrinfo(*target, type=socket.SOCK_STREAM)
         with socket.socket(found[0][0]) as probe:
@@ -143,7 +149,7 @@ def _free(address: str, target: str | tuple[str, int]) -> Finding:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(found[0][4])
     except OSError as problem:
-        return error(f"{address} cannot be had: {problem.strerror or problem}", advice)
+        return error(f"{address} cannot be had: {problem.strerror or problem}", _ADVICE)
     return ok(f"{address} is free")
 
 

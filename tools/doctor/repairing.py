@@ -1,7 +1,7 @@
 """`--repair`: what was found is mended. Nothing is deleted: what is replaced is set aside.
 
-The database is brought back by what a start uses for that (storage/rebuild.py, storage/repair.py),
-after reading all of it, where a start reads for some seconds only.
+The database is brought back by what a start uses for that (storage/open_data.py), after reading all
+of it, where a start reads for some seconds only.
 """
 
 from __future__ import annotations
@@ -20,16 +20,14 @@ import msgspec
 
 from protocol.ids import SessionId
 from storage.backup import backups_in, verify_backup
-from storage.backup_chain import BackupChain
 from storage.data_directory import DataDirectory
 from storage.data_paths import free_name, utc_stamp
 from storage.diagnosis import diagnose
 from storage.durable import make_directory, sync_directory, write_durably
 from storage.mending import finish_repairs
+from storage.open_data import bring_back
 from storage.progress import Progress
-from storage.rebuild import rebuild
 from storage.recovery_report import RecoveryReport
-from storage.repair import repair as mend_in_place
 from storage.replacement import finish_replacements
 from storage.session_file import SessionFiles
 from storage.sqlite_connection import connect_read_only
@@ -188,11 +186,7 @@ class _Work:
             acquit(paths.database)
             self.done.append("the database needs nothing (any more)")
             return
-        usable, bad = backups_in(self.site.backups)
-        with BackupChain(usable, self.progress) as chain:
-            chain.findings.extend(each.problem for each in bad)
-            how = rebuild if diagnosis.unusable else mend_in_place
-            self.recovery = how(paths, diagnosis, chain, self.wall, self.progress)
+        self.recovery = bring_back(paths, diagnosis, self.site.backups, self.wall, self.progress)
         acquit(paths.database)
         if self.recovery is None:
             names = ", ".join(diagnosis.damaged)

@@ -27,7 +27,15 @@ def check(site: Site, progress: Progress) -> Iterator[Finding]:
         return
     try:
         damaged = damaged_parts(site.paths, progress)
-    except (Damaged, sqlite3.Error) as problem:
+    except Damaged as problem:
+        yield error(
+            f"not all of it can be read: {problem}",
+            "--repair makes it anew, of what is left of it, the backups and the session files, "
+            "with a report in reports/; see also the check `database`.",
+            "database",
+        )
+        return
+    except sqlite3.Error as problem:
         yield error(f"not all of it can be read: {problem}", "See what the check `database` says.")
         return
     rest = damaged.pop("", [])
