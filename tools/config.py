@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -65,9 +65,7 @@ def load_settings(
     for name, value in flags.items():
         if value is not None:
             values[name] = _checked(name, value, _FLAGS.get(name, name))
-    values["data_dir"] = values["data_dir"].expanduser().absolute()
-    if "backup_dir" in values:  # a relative one is below the data directory
-        values["backup_dir"] = values["backup_dir"].expanduser()
+    values["data_dir"] = values["data_dir"].absolute()  # and backup_dir may be relative to it
     return Settings(**values)
 
 
@@ -103,7 +101,7 @@ def _from_text(name: str, text: str, where: str) -> Any:
     return text
 
 
-def images_from(items: list[str] | tuple[str, ...], where: str) -> dict[str, str]:
+def images_from(items: Sequence[str], where: str) -> dict[str, str]:
     """Images as flags and the environment name them: NAME=ADDRESS. Raises `BadSettings`."""
     images = {}
     for item in items:
@@ -123,6 +121,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise BadSettings(f"{where}: is {excerpt(value)}: {expected}.") from None
     if isinstance(checked, float) and not math.isfinite(checked):
         raise BadSettings(f"{where}: is {checked}: Expected a finite number of seconds.")
+    if isinstance(checked, Path):
+        return _at_home(checked, where)
     if name == "images":
         for image, address in checked.items():
             _check_address(image, address, where)
@@ -138,7 +138,15 @@ def _check_address(image: str, address: str, where: str) -> None:
         ) from None
 
 
+def _at_home(path: Path, where: str) -> Path:
+    """PATH with the home directory in the place of a tilde."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise BadSettings(f"{where}: is {path}: {path.parts[0]} has no home directory.") from None
+
+
 def _path(kind: type, value: object) -> object:
-    if kind is Path and isinstance(value, (str, Path)) and str(value):
+    if kind is Path and isinstance(value, (str, Path)) and str(value) and "\0" not in str(value):
         return Path(value)
     raise msgspec.ValidationError("Expected a path")

@@ -125,6 +125,8 @@ def _renderers(how: LogFormat) -> list[Any]:
 
 
 def _shortened(_: Any, __: str, event: Event) -> Event:
+    if event.get("level") == "critical":
+        return event  # the last words: why it ends, and what to do
     for name, value in event.items():
         if isinstance(value, str) and len(value) > _LONGEST and name != "exception":
             event[name] = f"{value[:_LONGEST]}…"

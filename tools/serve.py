@@ -15,7 +15,7 @@ import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -28,7 +28,7 @@ from actors.gateway.front_door import CannotBind
 from actors.outside.log_ids import with_ids
 from actors.settings import Settings
 from storage.store import CannotOpen, StoreError
-from tools.config import BadSettings, find_config, load_settings
+from tools.config import BadSettings, find_config, images_from, load_settings
 from tools.exit_codes import ExitCode
 from tools.heart import Heart, Herald
 from tools.logs import LogFormat, log_to_stderr
@@ -53,9 +53,15 @@ _ENDINGS: Final = {
 
 
 def serve(
-    config_flag: Path | None, flags: Mapping[str, Any], log_format: LogFormat, log_level: str
+    config_flag: Path | None,
+    flags: Mapping[str, Any],
+    log_format: LogFormat,
+    log_level: str,
+    images: Sequence[str] = (),
 ) -> ExitCode:
     """Run a backend until a signal or its own end, and give the process's exit code.
+
+    FLAGS are settings, IMAGES are as `--image` names them.
 
     Prints `stui: ready on ENDPOINT` on standard output when requests are served; several endpoints
     are separated by a comma and a space. Must run in the main thread, once in a process: it leaves
@@ -70,15 +76,16 @@ def serve(
     )
     notifier = Notifier.from_environment(os.environ)
     environment = dict(os.environ)
-    config = find_config(config_flag, environment)
-
-    def load() -> Settings:
-        return load_settings(config, environment, flags)
-
     try:
+        config = find_config(config_flag, environment)
+        given = {**flags, "images": images_from(images, "--image") or None}
+
+        def load() -> Settings:
+            return load_settings(config, environment, given)
+
         backend = Backend(load(), config, load)
-    except BadSettings as problem:
-        return _complain(str(problem))
+    except (BadSettings, OSError) as problem:
+        return _complain(str(problem), ExitCode.CANNOT_START, log_format)
 
     def status() -> str:
         return backend.condition.summary()
@@ -91,7 +98,7 @@ def serve(
     except CannotStart as problem:
         if signals.stopping:
             return ExitCode.DONE
-        return _complain(str(problem), code_for(problem))
+        return _complain(str(problem), code_for(problem), log_format)
     with suppress(OSError):  # nobody may read it, or the disk of a file may be full
         print(f"stui: ready on {', '.join(backend.endpoints)}", flush=True)
     log.info("ready", endpoints=backend.endpoints, metrics=backend.metrics_address)
@@ -168,6 +175,11 @@ def _leave(code: ExitCode) -> NoReturn:
     os._exit(code)
 
 
-def _complain(message: str, code: ExitCode = ExitCode.CANNOT_START) -> ExitCode:
-    print(f"stui: {' '.join(message.split())}", file=sys.stderr)
+def _complain(message: str, code: ExitCode, log_format: LogFormat) -> ExitCode:
+    """Say why it cannot start: to people as any command does, to programs in the log's form."""
+    line = " ".join(message.split())
+    if log_format == "json":
+        log.critical("cannot_start", reason=line)
+    else:
+        print(f"stui: {line}", file=sys.stderr)
     return code

@@ -15,11 +15,13 @@ from actors.gateway.gateway_turns import Turns
 from actors.gateway.gateway_unread import COUNTED_BYTES
 from actors.gateway.pending import Pending
 from actors.messages import Key, Outcome
+from actors.outside.counting import UNKNOWN
 from actors.services import Services
 from protocol.codec import Encoding
-from protocol.dialects import encode_error
+from protocol.dialects import Dialect, Origin, encode_error
 from protocol.errors import Internal, StuiError
 from protocol.limits import SMALL_BODY_BYTES
+from protocol.requests import BY_COMMAND, BY_REQUEST_TYPE
 from storage.failpoints import hit
 
 log = structlog.get_logger(__name__)
@@ -108,7 +110,7 @@ class Replies:
 
     def _send(self, entry: Pending, body: bytes) -> None:
         outcome = entry.outcome if self._sent(entry, body) else "dropped"
-        self._services.counting.replied(entry.command, outcome, entry.came)
+        self._services.counting.replied(entry.command or _named(entry.origin), outcome, entry.came)
 
     def _sent(self, entry: Pending, body: bytes) -> bool:
         """Whether libzmq has taken a reply, or it waits behind events for a client that is slow."""
@@ -135,3 +137,10 @@ class Replies:
         if tracker is not None:
             unread.sent(connection, tracker, len(body))
         return True
+
+
+def _named(origin: Origin) -> str:
+    """The command that a request names that was refused unread; no name that its client made up."""
+    kinds = BY_COMMAND if origin.dialect is Dialect.COMMAND else BY_REQUEST_TYPE
+    kind = kinds.get(origin.subject)
+    return UNKNOWN if kind is None else kind.command()

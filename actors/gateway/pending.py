@@ -25,7 +25,7 @@ class Pending:
     `size` is that of its body in bytes; `turn` is its weight among its connection's quick ones;
     `through` is the session whose request went by way of the directory; `topics` are what a
     `subscribe` to `session_id` asks for, as long as its session has the first word. `command`,
-    `outcome` and `came` are for those who count.
+    empty until it is understood, `outcome` and `came` are for those who count.
     """
 
     socket: Socket
@@ -38,7 +38,7 @@ class Pending:
     through: SessionId | None = None
     topics: frozenset[str] = frozenset()
     session_id: SessionId | None = None
-    command: str = "unknown"
+    command: str = ""
     outcome: str = "ok"
     came: float = 0.0
 

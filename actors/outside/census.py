@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import CancelledError, Future
 from typing import Final
 
+from actors.directory.orphans import Sight, counted
 from actors.services import Services
 from storage.store import StoreError
 
@@ -50,18 +51,12 @@ class Census:
             return counting
 
     def _count(self) -> Mapping[str, int]:
-        services = self._services
-        now, grace = services.clocks.running_time(), services.settings.current.orphan_grace
-        counts, images = services.reader().counts(now), services.image_table.current
-        orphaned = sum(
-            count
-            for image_id, count in counts.by_image.items()
-            if images.is_orphaning(image_id, now, grace)
-        )
+        sight = Sight.of(self._services)
+        told = counted(self._services.reader().counts(sight.now), sight)
         return {
-            "open": counts.total - orphaned,
-            "orphaned": orphaned,
-            "expired": counts.expired,
-            "closed": counts.closed,
-            "trashed": counts.trashed,
+            "open": told.in_use,
+            "orphaned": told.orphaned,
+            "expired": told.expired,
+            "closed": told.closed,
+            "trashed": told.trashed,
         }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from actors.address import Ref
+
+UNKNOWN: Final = "unknown"
+"""Stands for a command that there is not, or that could not be read, and for an unknown outcome."""
 
 
 class Counting:

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from actors.address import Ref
 from actors.messages import Committed, Created, StoreCommit
-from actors.outside.counting import Counting
+from actors.outside.counting import UNKNOWN, Counting
 from actors.outside.metric_cells import MESSAGES, SECONDS, Distribution
 from protocol.errors import BY_CODE
 from protocol.replies import EvaluationState
@@ -25,8 +25,6 @@ from protocol.replies import EvaluationState
 OK: Final = "ok"
 DROPPED: Final = "dropped"
 """Stands for the outcome of a request whose reply nobody took."""
-UNKNOWN: Final = "unknown"
-"""Stands for the command of a request that could not be read, and for an unknown outcome."""
 
 
 class Metrics(Counting):

@@ -24,7 +24,10 @@ from actors.outside.condition import Condition
 log = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 16
-"""Connections; whoever comes beyond is cut off, so that nobody can use up the threads."""
+"""Connections, so that nobody can use up the threads. Whoever comes beyond takes the place of the
+one that has been without a request for longest, and is cut off where all are being answered."""
+_GOES_WITHIN: Final = 1.0
+"""Seconds that a connection may take to end that has been hung up on."""
 _SILENT_FOR: Final = 2.0
 """Seconds after which a connection that says nothing is closed."""
 _ONE_TAKES: Final = 10.0
@@ -79,9 +82,13 @@ class _Server(ThreadingMixIn, HTTPServer):
     daemon_threads = True
     block_on_close = False  # who is silent would hold up the stop
     allow_reuse_address = True
+    request_queue_size = _AT_ONCE
 
     def __init__(self, *args: Any) -> None:
         self._free = threading.BoundedSemaphore(_AT_ONCE)
+        self._lock = threading.Lock()
+        self._without_request: dict[socket.socket, None] = {}
+        """The connections whose request has not come yet, the oldest first."""
         super().__init__(*args)
 
     def server_bind(self) -> None:
@@ -91,14 +98,16 @@ class _Server(ThreadingMixIn, HTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give the connection a thread, if there is one."""
-        if self._free.acquire(blocking=False):
-            try:
-                super().process_request(request, client_address)
-            except BaseException:  # no thread could be started
-                self._free.release()
-                raise
-        else:
+        if not (self._free.acquire(blocking=False) or self._take_place()):
             self.shutdown_request(request)
+            return
+        with self._lock:
+            self._without_request[request] = None
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self._end(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve a connection in its thread."""
@@ -109,7 +118,26 @@ class _Server(ThreadingMixIn, HTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             limit.cancel()
-            self._free.release()
+            self._end(request)
+
+    def has_request(self, connection: socket.socket) -> None:
+        """The request of CONNECTION has come: it keeps its thread; any thread."""
+        with self._lock:
+            self._without_request.pop(connection, None)
+
+    def _take_place(self) -> bool:
+        """Whether a thread was taken from the connection that is without a request for longest."""
+        with self._lock:
+            silent = next(iter(self._without_request), None)
+            if silent is None:
+                return False
+            del self._without_request[silent]
+        _hang_up(silent)
+        return self._free.acquire(timeout=_GOES_WITHIN)
+
+    def _end(self, connection: socket.socket) -> None:
+        self.has_request(connection)
+        self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Note what went wrong; the connection is closed."""
@@ -132,6 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer what there is."""
+        self.server.has_request(self.connection)
         match self.path.partition("?")[0]:
             case "/metrics":
                 encode, kind = choose_encoder(self.headers.get("Accept", ""))

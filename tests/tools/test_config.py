@@ -82,6 +82,8 @@ def test_a_data_directory_may_begin_at_home(config: Path, monkeypatch: pytest.Mo
         ("bind = []", "bind: is []: Expected `array` of length >= 1"),
         ('bind = "tcp://127.0.0.1:1"', "bind: is 'tcp://127.0.0.1:1': Expected `array`"),
         ("data_dir = 7", "data_dir: is 7: Expected a path"),
+        (r'data_dir = "a\u0000b"', "data_dir: is 'a\\x00b': Expected a path"),
+        ('backup_dir = "~nobody-of-this-name/b"', "backup_dir: is ~nobody-of-this-name/b: ~nobody"),
         ('images = {a = "here"}', "images: a is 'here': Expected tcp://HOST:PORT"),
         ("lease = ", "is no TOML: "),
     ],

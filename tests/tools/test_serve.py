@@ -72,6 +72,31 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--bind", "tcp://127.0.0.1:99999"], "Cannot bind tcp://127.0.0.1:99999: ports end at"),
+        (["--bind", f"ipc:///{'x' * 600}"], f"Cannot bind ipc:///{'x' * 600}: "),
+        (["--image", "amber"], "--image: is 'amber'; it must be NAME=ADDRESS"),
+        (["--config", "/none.toml"], "/none.toml: cannot be read"),
+    ],
+    ids=["bind", "long", "image", "config"],
+)
+def test_why_it_cannot_start_is_an_object_too_in_a_log_of_objects(
+    tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    with running(
+        *serving(tmp_path, "--log-format", "json", *arguments), stderr=tmp_path / "log"
+    ) as backend:
+        assert backend.wait() == (ExitCode.CANNOT_START, "")
+    *_, last = (json.loads(line) for line in backend.errors().splitlines())
+
+    assert last["event"] == "cannot_start"
+    assert last["level"] == "critical"
+    assert last["reason"].startswith(reason)
+    assert {"timestamp", "logger"} <= set(last)
+
+
+@pytest.mark.parametrize(
     ("arguments", "variables", "complaint"),
     [
         (["--config", "{config}"], {}, "{config}: leese: there is no such setting"),

@@ -14,6 +14,7 @@ import msgspec
 
 from protocol.errors import InvalidParameter, StuiError
 from tools.cli.failure import failure
+from tools.cli.numbers import SECONDS
 from tools.client.client import DEFAULT_ENDPOINT, Client
 
 P = ParamSpec("P")
@@ -96,7 +97,7 @@ def asks(*, wait: str = "--timeout") -> Callable[[Command[P]], Callable[..., Non
         @click.option(
             wait,
             "patience",
-            type=click.FloatRange(min=0, min_open=True),
+            type=SECONDS,
             default=5.0,
             show_default=True,
             metavar="SECONDS",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import get_completion_class
@@ -26,12 +26,23 @@ from tools.cli import (
     status,
     trash,
 )
+from tools.cli.failure import in_a_line
 from tools.cli.text import block
 
 _NAME = "stui"
 
 
+class _InALine(click.Group):
+    """Commands that say in one line what the system refused them, whatever it was."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        with in_a_line():
+            return super().invoke(ctx)
+
+
 @click.group(
+    cls=_InALine,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\n\n".join(
         (

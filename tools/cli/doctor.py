@@ -15,7 +15,8 @@ import click
 import msgspec
 
 from tools.cli.backup import told
-from tools.cli.failure import Failure
+from tools.cli.failure import Failure, in_a_line
+from tools.cli.numbers import SECONDS
 from tools.cli.text import block, one_line, terminal_width
 from tools.doctor.findings import CHECKS, LEVELS, Checked, Level, worst
 from tools.exit_codes import ExitCode
@@ -66,7 +67,7 @@ _CODES: Final[dict[Level, ExitCode]] = {
 )
 @click.option(
     "--within",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     metavar="SECONDS",
     help="What each check may take. [default: 20, and 600 for those that read all data]",
 )
@@ -92,22 +93,24 @@ def doctor(
     With --repair, what is damaged is brought back or set aside, never deleted: it says what it is
     going to do and asks, or does it with --yes.
     """
+    from tools.config import BadSettings  # noqa: PLC0415 - imports the storage
     from tools.doctor.repairing import CannotRepair, refuse_unless_ours  # noqa: PLC0415 - storage
     from tools.doctor.site import find_site  # noqa: PLC0415 - imports the storage
 
     logging.getLogger("storage").addHandler(logging.NullHandler())  # findings tell it
-    site = find_site(config, data_dir, dict(os.environ))
-    showing = _Showing(site, only, within, as_json)
     try:
-        if repair:
-            refuse_unless_ours(site)
-        checked = showing.examine()
-        repaired = None
-        if repair:
-            repaired = _repair(site, checked, ask=not yes, as_json=as_json)
-            if repaired is not None:
-                checked = showing.examine()
-    except CannotRepair as problem:
+        with in_a_line(ExitCode.CANNOT_START):
+            site = find_site(config, data_dir, dict(os.environ))
+            showing = _Showing(site, only, within, as_json)
+            if repair:
+                refuse_unless_ours(site)
+            checked = showing.examine()
+            repaired = None
+            if repair:
+                repaired = _repair(site, checked, ask=not yes, as_json=as_json)
+                if repaired is not None:
+                    checked = showing.examine()
+    except (CannotRepair, BadSettings) as problem:
         raise Failure(str(problem), ExitCode.CANNOT_START) from None
     level = worst([finding for each in checked for finding in each.findings])
     if repaired is not None and repaired.failed:

@@ -9,6 +9,7 @@ import click
 from protocol.errors import InvalidParameter
 from tools.cli.asking import Asking, asks
 from tools.cli.failure import Failure
+from tools.cli.numbers import SECONDS
 from tools.cli.text import block, harmless
 
 
@@ -26,7 +27,7 @@ from tools.cli.text import block, harmless
 @click.option("--image", help="The image: its id or name. [default: the session's, or the first]")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     metavar="SECONDS",
     help="Interrupt the code after so long. [default: never]",
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import click
@@ -48,6 +51,20 @@ def failure(error: StuiError, *, as_json: bool) -> Failure:
     """What ends the command that met ERROR."""
     code = ExitCode.NO_ANSWER if isinstance(error, NoAnswer) else ExitCode.FAILED
     return JsonFailure(error, code) if as_json else Failure(_in_words(error), code)
+
+
+@contextmanager
+def in_a_line(code: ExitCode = ExitCode.FAILED) -> Iterator[None]:
+    """End the command with one line and CODE where the system does not let it do something.
+
+    Whoever reads our output and goes has nobody told: click ends the command quietly then.
+    """
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno == errno.EPIPE:
+            raise
+        raise Failure(str(problem), code) from problem
 
 
 def _in_words(error: StuiError) -> str:

@@ -9,6 +9,7 @@ from protocol.replies import ImageCleanup, ImageSession
 from tools.cli.asking import Asking, asks
 from tools.cli.contexts import report_text
 from tools.cli.failure import Failure
+from tools.cli.numbers import FiniteRange
 from tools.cli.text import block, one_line, record, size, table
 
 _TITLES = ("SESSION", "NAME", "CLIENT", "STATUS", "IMAGE", "CONNECTION", "SIZE", "LAST MODIFIED")
@@ -61,7 +62,7 @@ def stats(asking: Asking, image: str) -> None:
 @click.option("--expired", is_flag=True, help="Only those that nobody used for their timeout.")
 @click.option(
     "--unused-for",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     metavar="HOURS",
     help="Spare those used within so many hours.",
 )

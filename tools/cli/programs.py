@@ -10,9 +10,7 @@ import click
 import platformdirs
 
 from tools import exit_codes
-from tools.cli.failure import Failure
 from tools.cli.text import block
-from tools.exit_codes import ExitCode
 from tools.logs import LEVELS, LogFormat
 
 _PORTS: Final = {"smalltalk": 5556, "python": 5557}
@@ -86,18 +84,10 @@ def serve(
     has a name in the environment as well: `data_dir` is STUI_DATA_DIR, and so on.
     """
     # Here, because a backend is much to import for those who only ask one.
-    from tools.config import BadSettings, images_from  # noqa: PLC0415 - see above
     from tools.serve import serve as run  # noqa: PLC0415 - see above
 
-    try:
-        flags = {
-            "bind": list(bind) or None,
-            "data_dir": data_dir,
-            "images": images_from(images, "--image") or None,
-        }
-    except BadSettings as problem:
-        raise Failure(str(problem), ExitCode.CANNOT_START) from None
-    sys.exit(run(config, flags, log_format, log_level))
+    flags = {"bind": list(bind) or None, "data_dir": data_dir}
+    sys.exit(run(config, flags, log_format, log_level, images))
 
 
 @click.command(

@@ -11,6 +11,7 @@ from protocol.replies import EvaluationRecord, SessionInfo
 from tools.cli.asking import Asking, asks
 from tools.cli.contexts import report_text
 from tools.cli.failure import Failure
+from tools.cli.numbers import SECONDS
 from tools.cli.text import block, duration, one_line, record, shortened, size, table
 from tools.client.client import section
 
@@ -30,7 +31,7 @@ def sessions() -> None:
 @click.option("--image", help="The image's id or name. [default: the one first used]")
 @click.option(
     "--expires-after",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     metavar="SECONDS",
     help="Without use. [default: the backend's setting]",
 )

@@ -30,6 +30,10 @@ _DRAINED_AFTER: Final = 0.2
 _OUTCOME: Final = b'"error_code":"'
 
 
+def _client_id() -> str:
+    return f"flood_{os.getpid()}"
+
+
 def _request(number: int, command: str, **parameters: Any) -> bytes:
     body = {"id": number, "command": command, "parameters": parameters}
     return json.dumps(body, separators=(",", ":")).encode()
@@ -61,6 +65,21 @@ def _evaluations(session_id: str) -> Iterator[bytes]:
     )
 
 
+def _creations(session_id: str) -> Iterator[bytes]:
+    """Each for another client: none of them has more sessions than it may."""
+    return (
+        _request(number, "create_session", client_id=f"{session_id}_{number}")
+        for number in itertools.count()
+    )
+
+
+def _lists(_: str) -> Iterator[bytes]:
+    return (
+        _request(number, "list_client_sessions", client_id=_client_id())
+        for number in itertools.count()
+    )
+
+
 def _subscriptions(session_id: str) -> Iterator[bytes]:
     for number in itertools.count():
         command = "unsubscribe" if number % 2 else "subscribe"
@@ -81,6 +100,8 @@ KINDS: Final[dict[str, Callable[[str], Iterator[bytes]]]] = {
     "infos": _infos,
     "updates": _updates,
     "evaluations": _evaluations,
+    "creations": _creations,
+    "lists": _lists,
     "subscriptions": _subscriptions,
     "large bodies": _large,
     "unread replies": _restores,
@@ -141,7 +162,7 @@ def main() -> None:
     with asking(endpoint) as asker, zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.connect(endpoint)
-        session_id = asker.new_session(f"flood_{os.getpid()}")
+        session_id = asker.new_session(_client_id())
         if kind == "unread replies":
             asker.ask("update_session_state", session_id=session_id, state_data={"t": "x" * _LARGE})
         flood = Flood(socket, KINDS[kind](session_id), reads=kind != "unread replies")
