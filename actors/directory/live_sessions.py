@@ -1,4 +1,4 @@
-"""The sessions that have an actor, by their id and by the actor's."""
+"""The sessions that have an actor, by their id, by the actor's and by their client."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class LiveSessions:
     def __init__(self) -> None:
         self._by_id: dict[SessionId, Live] = {}
         self._by_urn: dict[str, Live] = {}
+        self._by_client: dict[ClientId, dict[SessionId, Live]] = {}
 
     def __iter__(self) -> Iterator[Live]:
         return iter(list(self._by_id.values()))
@@ -46,14 +47,19 @@ class LiveSessions:
     def add(self, live: Live) -> None:
         """Note a session whose actor was started."""
         self._by_id[live.session_id] = self._by_urn[live.ref.actor_urn] = live
+        self._by_client.setdefault(live.client_id, {})[live.session_id] = live
 
     def remove(self, urn: str) -> Live | None:
         """Forget the session whose actor has ended; None where it was none of ours."""
         live = self._by_urn.pop(urn, None)
         if live is not None:
             del self._by_id[live.session_id]
+            mine = self._by_client[live.client_id]
+            del mine[live.session_id]
+            if not mine:
+                del self._by_client[live.client_id]
         return live
 
     def of_client(self, client_id: ClientId) -> list[Live]:
         """The sessions of one client."""
-        return [live for live in self._by_id.values() if live.client_id == client_id]
+        return list(self._by_client.get(client_id, {}).values())

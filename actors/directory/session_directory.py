@@ -16,6 +16,7 @@ import structlog
 from actors.address import Ref, post
 from actors.aside import Aside, DoneAside
 from actors.directory.client_preferences import PreferencesDesk
+from actors.directory.collecting import Collecting
 from actors.directory.gathering import Gatherings
 from actors.directory.image_switching import ImageSwitching
 from actors.directory.live_sessions import Live, LiveSessions
@@ -58,6 +59,7 @@ from actors.remembered import check_same
 from actors.services import Services
 from actors.session.session import Creation, Session
 from actors.session.session_history import history, record
+from actors.session.session_views import check_owner
 from actors.supervised import Ended, ThreadedActor
 from protocol.errors import NotSupported, StuiError
 from protocol.ids import ClientId, SessionId
@@ -96,7 +98,7 @@ class SessionDirectory(ThreadedActor):
     def __init__(self, parent: Ref, services: Services) -> None:
         super().__init__(parent)
         self._services, self._clocks = services, services.clocks
-        self._live = LiveSessions()
+        self._live, self._collecting = LiveSessions(), Collecting()
         services.counting.sessions_in_memory(0)
         self._admission = Admission(services, self._live)
         self._making = SessionMaking(services, self.actor_ref, self._admission, self._start)
@@ -241,6 +243,7 @@ class SessionDirectory(ThreadedActor):
             live.held.append(message)
             return
         elif isinstance(message.request, RestoreSession):
+            check_owner(live.client_id, message.request)
             self._admission.admit_again(message, live)
         # The Gateway answers for a session that dies of it, or has died.
         post(live.ref, message)
@@ -326,6 +329,7 @@ class SessionDirectory(ThreadedActor):
         ref = Session.start(self.actor_ref, self._services, session_id, creation)
         live = Live(session_id, client_id, ref)
         self._live.add(live)
+        self._collecting.started(len(self._live))
         self._services.counting.sessions_in_memory(len(self._live))
         return live
 
@@ -333,6 +337,7 @@ class SessionDirectory(ThreadedActor):
         live = self._live.remove(urn)
         if live is None:
             return
+        self._collecting.ended(len(self._live))
         self._services.counting.sessions_in_memory(len(self._live))
         if cause is not None:
             self._services.counting.session_died()

@@ -21,7 +21,7 @@ from actors.gateway.gateway_replies import Replies
 from actors.gateway.gateway_routes import Routes, image_owner, restarting, session_owner
 from actors.gateway.gateway_serving import Serving
 from actors.gateway.gateway_subscribing import SubscriptionDesk
-from actors.gateway.gateway_turns import Turns, weight_of
+from actors.gateway.gateway_turns import REST, Turns, weight_of
 from actors.gateway.pending import Pending
 from actors.messages import (
     Answer,
@@ -65,6 +65,11 @@ class _LookAfterSubscribers:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Rested:
+    """Requests that wait for their turn are given out again."""
+
+
 class Gateway(SocketActor):
     """Reads requests, gives each to whoever answers it, and sends answers and events."""
 
@@ -80,7 +85,7 @@ class Gateway(SocketActor):
         self._serving = Serving(
             services, self._routes, self._desk, self._replies, self.actor_inbox.empty
         )
-        self._looking = False
+        self._looking = self._resting = False
         self._not_taken_in: Arrived | None = None
 
     def begin(self) -> None:
@@ -118,6 +123,9 @@ class Gateway(SocketActor):
         self._not_taken_in = None
         for waiting, weight in self._turns.next():
             self._give_out(waiting, weight)
+        if self._turns.are_to_rest and not self._resting:
+            self._resting = True
+            self._services.timer.tell(REST, self.actor_ref, _Rested())
 
     def handle(self, message: Any) -> None:
         """Do what a message says."""
@@ -158,6 +166,9 @@ class Gateway(SocketActor):
                 self._restarted(name)
             case _LookAfterSubscribers():
                 self._look_after_subscribers()
+            case _Rested():
+                self._resting = False
+                self._turns.rested()
             case Drain():
                 self._drain()
 

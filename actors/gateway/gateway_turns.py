@@ -2,8 +2,10 @@
 
 Requests that end by themselves in a moment are given out a few at a time while somebody else asks,
 too; the rest waits here, in its order. So what one connection sends in a second never stands
-between another's request and the session, the writer or the disk. Requests that may take long, as
-those to an image, are not counted: nothing waits for their end.
+between another's request and the session, the writer or the disk. After a burst of those that
+waited the next ones wait a little longer: their replies would else let them follow each other
+without a pause. Requests that may take long, as those to an image, are not counted: nothing waits
+for their end.
 """
 
 from __future__ import annotations
@@ -14,16 +16,22 @@ from typing import Final
 
 from actors.messages import ClientRequest, Connection
 from protocol.requests import (
+    CloseSession,
+    CreateSession,
+    DeleteSession,
     GetClientPreferences,
     GetContextSummary,
     GetEvaluation,
+    GetImageSessionStats,
     GetSessionHistory,
     GetSessionInfo,
     GetSessionStatistics,
     Heartbeat,
+    ImportSession,
     ListClientSessions,
     ListContexts,
     ListImages,
+    ListImageSessions,
     ListTrash,
     RenameSession,
     SetClientPreferences,
@@ -33,7 +41,7 @@ from protocol.requests import (
 )
 
 _IN_WORK: Final = 8
-"""Quick requests of one connection that are in work while others ask; large ones count for several.
+"""Quick requests of one connection that are in work while others ask; some count as several.
 
 So many changes share one flush: measured, it costs another's change beside them 1 ms.
 """
@@ -45,8 +53,8 @@ Large bodies count as several.
 """
 _BURST_WITHIN: Final = 0.01
 _BURST_BYTES: Final = 16 * 1024
-_REST: Final = 0.001
-"""Seconds in which nothing is taken in after a burst.
+REST: Final = 0.001
+"""Seconds in which nothing is taken in, or given out of what waited, after a burst.
 
 Taking in is work that holds Python's lock; a commit needs that lock some 15 times, and each time it
 waits for whoever floods (measured: 50 ms instead of 2).
@@ -62,18 +70,30 @@ _QUICK: Final = (
     GetEvaluation,
     GetSessionHistory,
     GetSessionInfo,
-    GetSessionStatistics,
     Heartbeat,
-    ListClientSessions,
     ListContexts,
     ListImages,
-    ListTrash,
     RenameSession,
     SetClientPreferences,
     Subscribe,
     Unsubscribe,
     UpdateSessionState,
 )
+_QUICK_FOR_SEVERAL: Final = (
+    CloseSession,
+    CreateSession,
+    DeleteSession,
+    GetImageSessionStats,
+    GetSessionStatistics,
+    ImportSession,
+    ListClientSessions,
+    ListImageSessions,
+    ListTrash,
+)
+"""What several actors are busy with, each in its thread and all under Python's one lock: sessions
+are started, asked or ended for it."""
+_FOR_SEVERAL: Final = 4
+"""As how many requests one of these counts."""
 
 
 class Turns:
@@ -83,6 +103,7 @@ class Turns:
         self._in_work: Counter[Connection] = Counter()
         self._waiting: dict[Connection, deque[tuple[ClientRequest, int]]] = {}
         self._ready: deque[Connection] = deque()
+        self._given = 0
         self._burst: Counter[Connection] = Counter()
         self._burst_began = 0.0
         self._latest: Connection = ""
@@ -105,7 +126,7 @@ class Turns:
             return 0.0
         rests = min(_LONGEST_REST, self._burst[connection] // _BURST)
         self._burst.clear()
-        return rests * _REST
+        return rests * REST
 
     def takes(self, message: ClientRequest, weight: int) -> bool:
         """Whether a request has its turn now; else it is kept until `next` gives it out."""
@@ -129,15 +150,30 @@ class Turns:
             self._ready.append(connection)
 
     def next(self) -> Iterator[tuple[ClientRequest, int]]:
-        """The requests whose turn it is now with their weights, each connection's in its order."""
-        while self._ready:
-            connection = self._ready.popleft()
+        """The requests whose turn it is now with their weights, each connection's in its order.
+
+        After as many as are a burst there are none until they have `rested`.
+        """
+        while self._ready and self._given < _BURST:
+            connection = self._ready[0]
             waiting = self._waiting.get(connection)
-            while waiting and self._has_turn(connection, waiting[0][1]):
-                given = waiting.popleft()
-                if not waiting:
-                    del self._waiting[connection]
-                yield given
+            if not waiting or not self._has_turn(connection, waiting[0][1]):
+                self._ready.popleft()
+                continue
+            message, weight = waiting.popleft()
+            if not waiting:
+                del self._waiting[connection]
+            self._given += max(1, weight)
+            yield message, weight
+
+    @property
+    def are_to_rest(self) -> bool:
+        """Whether those that waited are a burst by now, which `REST` seconds are to follow."""
+        return self._given >= _BURST
+
+    def rested(self) -> None:
+        """Go on with giving out what waits."""
+        self._given = 0
 
     def _has_turn(self, connection: Connection, weight: int) -> bool:
         if not weight:
@@ -157,4 +193,6 @@ class Turns:
 
 def weight_of(message: ClientRequest, size: int) -> int:
     """How much of its connection's turn a request of SIZE bytes takes; 0 where it may last long."""
+    if isinstance(message.request, _QUICK_FOR_SEVERAL):
+        return _FOR_SEVERAL + size // _WEIGHT_BYTES
     return 1 + size // _WEIGHT_BYTES if isinstance(message.request, _QUICK) else 0

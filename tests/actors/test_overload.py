@@ -184,6 +184,20 @@ def test_who_reads_is_served_beside_many_who_do_not(
             each.close()
 
 
+def test_who_creates_many_sessions_beside_another_is_answered_for_each(
+    backend: RunningBackend,
+) -> None:
+    with backend.client(dealer=True) as flooding, backend.client() as other:
+        session = other.new_session()
+        asked = {
+            flooding.send("create_session", client_id=f"flood-{number}") for number in range(200)
+        }
+        assert other.do("get_session_info", session_id=session)["session_id"] == session
+        replies = [flooding.next_reply() for _ in asked]
+        assert {reply["id"] for reply in replies} == asked
+        assert {reply["status"] for reply in replies} == {"success"}
+
+
 SERVE = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))

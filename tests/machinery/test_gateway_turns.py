@@ -6,8 +6,19 @@ import pytest
 
 from actors.gateway.gateway_turns import Turns, weight_of
 from actors.messages import ClientRequest
-from protocol.ids import SessionId
-from protocol.requests import Evaluate, GetSessionInfo
+from protocol.ids import ClientId, SessionId
+from protocol.requests import (
+    CloseSession,
+    CreateSession,
+    DeleteSession,
+    Evaluate,
+    ExportSession,
+    GetSessionInfo,
+    GetSessionStatistics,
+    ImportSession,
+    ListClientSessions,
+    Request,
+)
 
 QUICK = GetSessionInfo(session_id=SessionId("s"))
 
@@ -116,3 +127,87 @@ def test_what_fits_beside_what_is_in_work_has_its_turn() -> None:
     assert list(turns.next()) == []
     turns.ended("flood", 1)
     assert [message.key for message, _ in turns.next()] == [4]
+
+
+@pytest.mark.parametrize(
+    "request_of_many",
+    [
+        CreateSession(client_id=ClientId("c")),
+        ImportSession(client_id=ClientId("c"), data=""),
+        CloseSession(session_id=SessionId("s")),
+        DeleteSession(session_id=SessionId("s")),
+        ListClientSessions(client_id=ClientId("c")),
+        GetSessionStatistics(),
+    ],
+)
+def test_what_keeps_several_actors_busy_counts_for_several(request_of_many: Request) -> None:
+    message = ClientRequest(1, "flood", None, request_of_many)
+    assert weight_of(message, 100) == 4
+    assert weight_of(message, 64 * 1024) == 5
+
+
+def test_what_may_wait_for_an_image_is_not_counted() -> None:
+    export = ExportSession(session_id=SessionId("s"))
+    assert weight_of(ClientRequest(1, "c", None, export), 100) == 0
+
+
+def test_of_many_creations_two_are_in_work_and_another_connection_waits_for_none_else() -> None:
+    turns = _shared()
+    creations = [
+        ClientRequest(key, "flood", None, CreateSession(client_id=ClientId(f"c{key}")))
+        for key in range(200)
+    ]
+    given = [each.key for each in creations if turns.takes(each, weight_of(each, 100))]
+    assert given == [0, 1]
+    assert turns.takes(_request(1000, "other"), 1)
+    turns.ended("flood", 4)
+    assert [message.key for message, _ in turns.next()] == [2]
+
+
+def test_after_a_burst_what_waited_is_given_out_only_when_it_has_rested() -> None:
+    turns = _shared()
+    for key in range(100):
+        turns.takes(_request(key), 1)
+    given: list[int] = []
+    while not turns.are_to_rest:
+        turns.ended("flood", 1)
+        given.extend(message.key for message, _ in turns.next())
+    assert given == list(range(8, 40))
+    turns.ended("flood", 1)
+    assert list(turns.next()) == []
+    assert turns.takes(_request(1000, "other"), 1), "who waits for nobody need not rest"
+    turns.rested()
+    assert [message.key for message, _ in turns.next()] == [40]
+
+
+def test_what_had_its_turn_when_the_burst_was_over_is_given_out_after_the_rest() -> None:
+    turns = _shared()
+    for key in range(50):
+        turns.takes(_request(key), 1)
+    for _ in range(8):
+        turns.ended("flood", 1)
+    for _ in range(3):
+        assert len(list(turns.next())) == 8
+        for _ in range(8):
+            turns.ended("flood", 1)
+    assert [message.key for message, _ in turns.next()] == list(range(32, 40))
+    assert turns.are_to_rest
+    for _ in range(8):
+        turns.ended("flood", 1)
+    assert list(turns.next()) == []
+    turns.rested()
+    assert [message.key for message, _ in turns.next()] == list(range(40, 48))
+
+
+def test_a_large_one_that_ends_a_burst_leaves_the_rest_of_its_connection_waiting() -> None:
+    turns = _shared()
+    assert turns.takes(_request(1), 8)
+    assert not turns.takes(_request(2), 100)
+    assert not turns.takes(_request(3), 1)
+    turns.ended("flood", 8)
+    assert [message.key for message, _ in turns.next()] == [2]
+    assert turns.are_to_rest
+    turns.rested()
+    assert list(turns.next()) == []
+    turns.ended("flood", 100)
+    assert [message.key for message, _ in turns.next()] == [3]

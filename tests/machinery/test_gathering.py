@@ -97,10 +97,12 @@ def test_live_sessions_are_found_by_each_of_their_names() -> None:
     sessions.add(Live(SessionId("t"), ClientId("d"), other.ref))
     assert sessions.get(SessionId("s")) is live
     assert sessions.of_client(ClientId("c")) == [live]
+    assert sessions.of_client(ClientId("e")) == []
     assert SessionId("s") in sessions
     assert sessions.remove("nobody") is None
     for each in sessions:  # while they go
         sessions.remove(each.ref.actor_urn)
     assert len(sessions) == 0
     assert sessions.get(SessionId("s")) is None
+    assert sessions.of_client(ClientId("c")) == []
     assert sessions.remove(first.actor_urn) is None
