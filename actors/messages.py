@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -293,10 +293,12 @@ class MakeSession:
     """Asks the SessionDirectory for a new session with these contents, for a client's request.
 
     The contents keep nothing of the session that they come from but what a client sees in it.
+    `notes` say what they lack.
     """
 
     message: ClientRequest
     contents: SessionContents
+    notes: Sequence[str] = ()
 
 
 # --- the storage writer

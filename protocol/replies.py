@@ -355,13 +355,14 @@ class SessionForked(Reply, frozen=True, kw_only=True):
 
 
 class SessionExported(Reply, frozen=True, kw_only=True):
-    """To `export_session`: the portable file, in base64 in both encodings."""
+    """To `export_session`: the portable file, in base64; `notes` say what is not in it."""
 
     session_id: SessionId
     file_name: str
     data: str
     size_bytes: int
     revision: int
+    notes: list[str]
 
 
 class ClientPreferences(Reply, frozen=True, kw_only=True):

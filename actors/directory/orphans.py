@@ -1,4 +1,7 @@
-"""Which sessions are orphaned: their image has been away for longer than the grace period."""
+"""Which sessions are orphaned: their image has been away for longer than the grace period.
+
+And by which word each session is counted, wherever sessions are counted.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from protocol.errors import ImageUnknown
 from protocol.ids import ImageId
 from protocol.replies import ConnectionStatus, SessionInfo
 from storage.document import SessionHead
+from storage.store import SessionCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +62,49 @@ class Sight:
 
 
 def counted_as(info: SessionInfo) -> str:
-    """The one word that a session is counted by: its status, or `expired`."""
+    """The one word that a session is counted by: its status, or `expired`.
+
+    An expired one whose image is gone is `orphaned`; `counted` counts by the same words.
+    """
     return "expired" if info.is_expired and info.status != "orphaned" else info.status
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many sessions there are of each kind: each is counted once, by its one word.
+
+    `in_use` are active or detached. `by_image` is of those and the orphaned ones, which are the
+    total that clients are told.
+    """
+
+    in_use: int
+    orphaned: int
+    expired: int
+    closed: int
+    trashed: int
+    by_image: dict[ImageId, int]
+
+    @property
+    def total(self) -> int:
+        """The sessions that are active, detached or orphaned."""
+        return self.in_use + self.orphaned
+
+
+def counted(counts: SessionCounts, sight: Sight) -> Counted:
+    """What the store counts by their timeouts, counted by their images as well."""
+    named = {*counts.by_image, *counts.expired_by_image}
+    gone = {image_id for image_id in named if sight.away(image_id)}
+    expired_too = {
+        image_id: count for image_id, count in counts.expired_by_image.items() if image_id in gone
+    }
+    return Counted(
+        in_use=counts.total - sum(counts.by_image.get(image_id, 0) for image_id in gone),
+        orphaned=sum(counts.by_image.get(each, 0) + expired_too.get(each, 0) for each in gone),
+        expired=counts.expired - sum(expired_too.values()),
+        closed=counts.closed,
+        trashed=counts.trashed,
+        by_image={
+            image_id: counts.by_image.get(image_id, 0) + expired_too.get(image_id, 0)
+            for image_id in {**counts.by_image, **expired_too}
+        },
+    )

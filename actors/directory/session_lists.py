@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import UNSET
 
-from actors.directory.orphans import Sight, counted_as
+from actors.directory.orphans import Sight, counted, counted_as
 from actors.images.image_table import ImageTable
-from actors.session.session_views import is_expired
 from actors.settings import Settings
 from protocol.errors import ImageUnknown
 from protocol.ids import ImageId, SessionId
@@ -64,38 +63,34 @@ def client_sessions(
 
 
 def statistics(
-    counts: SessionCounts,
-    on_images: Sequence[SessionHead],
-    infos: Infos,
-    sight: Sight,
-    settings: Settings,
+    counts: SessionCounts, infos: Infos, sight: Sight, settings: Settings
 ) -> SessionStatistics:
-    """Counts of all sessions, of which ON_IMAGES name an image.
+    """Counts of all sessions.
 
-    `total_sessions` are those that are open and not expired; `sessions_by_image` counts those of
-    them that name an image. `sessions_by_status` counts every session that is stored, once.
+    `total_sessions` are those that are active, detached or orphaned; `sessions_by_image` counts
+    those of them that name an image. `sessions_by_status` counts every session that is stored,
+    once.
     """
-    orphaned = [head for head in on_images if sight.is_orphaned(head)]
-    expired_too = sum(is_expired(head, sight.now) for head in orphaned)
-    gone = {head.session_id for head in orphaned}
+    told = counted(counts, sight)
     active = sum(
-        info.status == "active" and session_id not in gone for session_id, info in infos.items()
+        info.status == "active" and not sight.away(info.image_id or None) for info in infos.values()
     )
+    active = min(active, told.in_use)  # they have spoken before the store was asked
     return SessionStatistics(
-        total_sessions=counts.total,
+        total_sessions=told.total,
         active_clients=counts.clients,
         max_sessions_per_client=settings.max_sessions_per_client,
         default_timeout=int(settings.default_timeout),
         cleanup_interval=int(settings.cleanup_interval),
         sessions_by_status={
             "active": active,
-            "detached": max(0, counts.total - len(orphaned) + expired_too - active),
-            "orphaned": len(orphaned),
-            "expired": max(0, counts.expired - expired_too),
-            "closed": counts.closed,
-            "trashed": counts.trashed,
+            "detached": told.in_use - active,
+            "orphaned": told.orphaned,
+            "expired": told.expired,
+            "closed": told.closed,
+            "trashed": told.trashed,
         },
-        sessions_by_image={str(name): count for name, count in counts.by_image.items()},
+        sessions_by_image={str(name): count for name, count in told.by_image.items()},
     )
 
 

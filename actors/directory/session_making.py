@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -109,7 +109,7 @@ class SessionMaking:
     ) -> None:
         """Make a session of what was in the file, unless others came first meanwhile."""
         if self.may_bring_in(message, request):
-            self._copy(message, request.client_id, contents, request.name)
+            self._copy(message, request.client_id, contents, request.name, [])
 
     def fork(self, made: MakeSession) -> None:
         """Make a session of the contents that another one has given."""
@@ -118,7 +118,7 @@ class SessionMaking:
             return
         self._admission.check_limit(client_id)
         name = message.request.name if isinstance(message.request, ForkSession) else None
-        self._copy(message, client_id, made.contents, name)
+        self._copy(message, client_id, made.contents, name, made.notes)
 
     def over(self, session_id: SessionId) -> list[_Wish]:
         """Note that a session is durable, or never will be; what is to be served once more."""
@@ -134,6 +134,7 @@ class SessionMaking:
         client_id: ClientId,
         contents: SessionContents,
         name: str | None,
+        notes: Sequence[str],
     ) -> None:
         clocks = self._services.clocks
         newcomer = Newcomer(new_session_id(), client_id, name, clocks.wall(), clocks.running_time())
@@ -144,9 +145,9 @@ class SessionMaking:
             "image_id": head.image_id,
             "revision": head.revision,
             "made_of": head.session_id,
-            "history_count": len(contents.evaluations),
+            "history_count": head.evaluations - head.history_cleared,
             "context_count": len(contents.contexts),
-            "notes": self._notes(contents),
+            "notes": [*notes, *self._notes(contents)],
         }
         reply = self._reply(message, client_id, outcome)
         change = as_new_session(contents, newcomer, reply)

@@ -100,10 +100,9 @@ class SessionOverview:
 
     def _count(self, message: ClientRequest) -> None:
         def reply(infos: Infos) -> Outcome:
-            store, sight = self._services.reader(), Sight.of(self._services)
-            counts, on_images = store.counts(sight.now), store.heads_of_image(None)
-            settings = self._services.settings.current
-            return statistics(counts, on_images, infos, sight, settings)
+            sight = Sight.of(self._services)
+            counts = self._services.reader().counts(sight.now)
+            return statistics(counts, infos, sight, self._services.settings.current)
 
         self._describe(message, self._live, reply)
 

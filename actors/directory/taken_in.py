@@ -10,6 +10,7 @@ from protocol.errors import OutcomeUnknown
 from protocol.ids import ClientId, SessionId
 from protocol.requests import JsonText
 from storage.document import Change, Context, Evaluation, RememberedReply, StoredSection
+from storage.missing_evaluations import without_gaps
 from storage.store import SessionContents
 from storage.workspaces import as_of_its_snapshot, in_no_image
 
@@ -49,7 +50,7 @@ def as_new_session(
     return Change(
         head=head,
         sections=contents.sections,
-        history=_ended(contents.evaluations),
+        history=_history(contents),
         contexts=_kept_from_now(contents.contexts, newcomer.now),
         reply=reply,
     )
@@ -70,7 +71,7 @@ def as_same_session(contents: SessionContents, now: float) -> Change:
     return Change(
         head=head,
         sections=contents.sections,
-        history=_ended(contents.evaluations),
+        history=_history(contents),
         contexts=_kept_from_now(contents.contexts, now),
         follows=contents.number,
     )
@@ -88,8 +89,8 @@ def _sizes(sections: dict[StoredSection, JsonText]) -> dict[StoredSection, int]:
     return {name: len(text) for name, text in sections.items()}
 
 
-def _ended(evaluations: list[Evaluation]) -> list[Evaluation]:
-    """The history, without anything that runs: nobody will hear how that ended."""
+def _history(contents: SessionContents) -> list[Evaluation]:
+    """The history without gaps, and without anything that runs: nobody will hear how that ended."""
     return [
         msgspec.structs.replace(
             evaluation,
@@ -100,5 +101,5 @@ def _ended(evaluations: list[Evaluation]) -> list[Evaluation]:
         )
         if evaluation.state == "running"
         else evaluation
-        for evaluation in evaluations
+        for evaluation in without_gaps(contents)
     ]

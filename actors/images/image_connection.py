@@ -293,12 +293,13 @@ class ImageConnection(SocketActor):
     # --- what the image says
 
     def _received(self, body: bytes) -> None:
-        self._heard_at, self._heard_last = self._clocks.wall(), self.now()
+        self._heard_last = self.now()
         try:
             message = read_message(body)
         except ImageFailed as error:
             self._nonsense(error)
             return
+        self._heard_at = self._clocks.wall()
         if isinstance(message, ImageEvent):
             self._asking.printed(message)
             return
@@ -311,10 +312,14 @@ class ImageConnection(SocketActor):
 
     def _nonsense(self, error: ImageFailed) -> None:
         log.warning("image_failed", address=self.address, reason=error.message)
+        why = "what it answers is not the image protocol"
         if self._peer is None:
-            why = "what it answers is not the image protocol"
             self._becomes(self._health.failed(self._moment(), why))
+        elif self._pings:
+            self._becomes(self._health.garbled_one(self._moment(), why))
         self._pings.clear()
+        if self._health.status == "Failed":
+            self._refuse_unsent()
         if self._link_has_ponged:  # before, whoever it is has been asked nothing of what waits
             self._asking.nonsense(error)
 
@@ -325,12 +330,15 @@ class ImageConnection(SocketActor):
                 log.warning("image_failed", address=self.address, reason=ping.message)
             why = "what answers to ping is no image"
             self._becomes(self._health.failed(self._moment(), why))
-            self._asking.refuse_unsent("The image does not answer as one any more; nothing sent.")
+            self._refuse_unsent()
         elif not self._expected.is_met_by(ping):
             self._is_another(ping)
         else:
             self._identified(ping, self.now() - sent_at)
             self._asking.next_turn()
+
+    def _refuse_unsent(self) -> None:
+        self._asking.refuse_unsent("The image does not answer as one any more; nothing sent.")
 
     def _is_another(self, ping: ImagePing) -> None:
         """Not the image that this connection is for: it gets nothing that is meant for that one."""

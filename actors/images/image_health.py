@@ -53,7 +53,9 @@ class Health:
     latency: float = 0.0
     """Seconds that the last ping took."""
     missed: int = 0
-    """Pings in a row that were not answered in time, although the connection is there."""
+    """Pings in a row that were not answered, or not in time, although the connection is there."""
+    garbled: int = 0
+    """Pings that were answered with what is no answer, since one was answered last."""
     last_seen: float | None = None
     """Wall-clock time at which something was heard last."""
     last_activity: float | None = None
@@ -85,11 +87,21 @@ class Health:
         health = self
         if self.status != "Connected":
             health = self._becomes("Connected", now, reason)
-        return replace(health, latency=latency, missed=0, last_seen=now.wall)
+        return replace(health, latency=latency, missed=0, garbled=0, last_seen=now.wall)
 
     def missed_one(self) -> Health:
         """A ping was not answered in time, although the connection stands."""
         return replace(self, missed=self.missed + 1) if self.status == "Connected" else self
+
+    def garbled_one(self, now: Moment, reason: str) -> Health:
+        """What is no answer came in place of one to a ping: many of these are no image's.
+
+        An image that computes and is silent meanwhile never comes to that.
+        """
+        garbled = self.garbled + 1
+        if garbled >= _MISSES_BEFORE_CRITICAL or self.status == "Failed":
+            return self.failed(now, reason)
+        return replace(self.missed_one(), garbled=garbled)
 
     def lost(self, now: Moment, reason: str) -> Health:
         """The connection was lost, or a try to connect was in vain."""
@@ -125,7 +137,8 @@ class Health:
         if status not in TRANSITIONS[self.status]:
             raise AssertionError(f"An image cannot become {status} when it is {self.status}.")
         change = StatusChange(status=status, at=timestamp(now.wall), reason=reason)
-        return replace(self._noted(change), status=status, since=now.monotonic, missed=0)
+        noted = self._noted(change)
+        return replace(noted, status=status, since=now.monotonic, missed=0, garbled=0)
 
     def _noted(self, change: StatusChange) -> Health:
         return replace(self, history=(*self.history, change)[-HISTORY:])

@@ -23,7 +23,7 @@ from actors.session.session_state import SessionState, joined
 from actors.session.workspace_job import Workplace
 from protocol.errors import ContextDamaged, ContextNotFound
 from protocol.ids import ObjectId
-from protocol.requests import SCOPES, ClearContext, LoadContext, SaveContext
+from protocol.requests import SCOPES, ClearContext, LoadContext, SaveContext, Scope
 from storage.document import Context, RememberedReply
 from storage.store import Damaged, StoreError
 
@@ -180,12 +180,13 @@ class ClearContextJob(SavedFirst):
         remember: RememberedReply | None,
     ) -> None:
         super().__init__(place, keys, autosave, remember)
-        self._scope = list(SCOPES) if request.scope is None else request.scope
+        self._scope: list[Scope] = list(SCOPES) if request.scope is None else request.scope
         self._cleared: dict[str, int] = {}
         self._saved_as = 0
 
     def go_on(self) -> None:
         """Store it, then have the image drop what it holds."""
+        self._leave_out_what_is_shared()
         kept = self.kept("before_clear", f"before clearing {', '.join(self._scope)}")
         self._saved_as = kept.after.head.contexts
         before = kept.after
@@ -195,6 +196,21 @@ class ClearContextJob(SavedFirst):
         outcome = {"cleared": self._cleared, "saved_as": self._saved_as, "notes": self.notes}
         released = list(before.knowledge.objects)
         self.commit(step, outcome, lambda _: self._stored(released))
+
+    def _leave_out_what_is_shared(self) -> None:
+        """A legacy image keeps the variables: they are those of its other sessions, too."""
+        image = self.place.image()
+        if image is None or image.isolating or not image.capabilities:  # not known yet
+            return
+        if "variables" in self._scope:
+            self.notes.append(
+                f"the variables are still there: the image {image.name} keeps one workspace for "
+                "all of its sessions, and cannot empty it"
+            )
+            cleared: list[Scope] = [
+                "objects" if part == "variables" else part for part in self._scope
+            ]
+            self._scope = list(dict.fromkeys(cleared))
 
     def _stored(self, released: list[ObjectId]) -> None:
         image = self.place.image()

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from actors.session.restore_reports import unsaved
 from actors.session.session_contexts import context_name
 from actors.session.session_state import SessionState
+from actors.session.unsaved_work import unsaved
 from protocol.ids import ImageId
 from protocol.replies import (
     ContextCleared,

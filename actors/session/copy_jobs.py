@@ -23,7 +23,7 @@ from protocol.limits import SOCKET_BYTES
 from protocol.replies import SessionExported
 from storage.file_names import file_name
 from storage.session_form import encode_session
-from storage.store import SessionContents
+from storage.store import Damaged, SessionContents, StoreError
 
 
 class ForkJob(SavedFirst):
@@ -51,8 +51,9 @@ class ForkJob(SavedFirst):
             return
         if self.over:
             return
+        notes = [*self.notes, *_lacking(self.place.services, contents)]
         for key in self.keys:  # those who asked for the same meanwhile get the same
-            wish = MakeSession(replace(self._message, key=key), contents)
+            wish = MakeSession(replace(self._message, key=key), contents, notes)
             if not self.place.services.sessions.tell(wish):
                 self.end(SessionRestarted("What makes sessions is being started again; ask again."))
                 return
@@ -70,12 +71,13 @@ class ExportJob(SavedFirst):
         aside = Aside(self.place.owner, services.aside)
 
         def read() -> SessionExported:
-            return _file(_contents(services, session_id))
+            contents = _contents(services, session_id)
+            return _file(contents, [*self.notes, *_lacking(services, contents)])
 
         aside.do(lambda: read_or_error(session_id, read), lambda future: self.end(future.result()))
 
 
-def _file(contents: SessionContents) -> SessionExported:
+def _file(contents: SessionContents, notes: list[str]) -> SessionExported:
     try:
         data = encode_session(contents)
     except ValueError as error:
@@ -92,7 +94,27 @@ def _file(contents: SessionContents) -> SessionExported:
         data=base64.b64encode(data).decode("ascii"),
         size_bytes=len(data),
         revision=head.revision,
+        notes=notes,
     )
+
+
+def _lacking(services: Services, contents: SessionContents) -> list[str]:
+    """Which contexts a copy has not, and why, for people."""
+    return [
+        f"{'an automatic snapshot' if number <= 0 else f'the context {number}'} is left out: "
+        + _why(services, contents.head.session_id, number)
+        for number in contents.left_out
+    ]
+
+
+def _why(services: Services, session_id: SessionId, number: int) -> str:
+    try:
+        services.reader().context(session_id, number)
+    except Damaged:
+        return "it is damaged"
+    except StoreError:
+        return "it cannot be read"
+    return "there is no room for it"
 
 
 def _contents(services: Services, session_id: SessionId) -> SessionContents:

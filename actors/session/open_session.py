@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
 
 from actors.aside import Aside
-from actors.messages import ClientRequest, Key, Outcome
+from actors.messages import ClientRequest, Connection, Key, Outcome
 from actors.refusals import as_error
 from actors.session.commit_log import remembering
 from actors.session.session_leases import Leases
@@ -50,6 +51,26 @@ class OpenSession:
         self._aside = Aside(place.owner, place.services.aside)
         self.deleting = False
         self.removed = False
+
+    # --- who uses it
+
+    @contextmanager
+    def used_by(self, connection: Connection) -> Iterator[None]:
+        """Take on a request that counts as use; the connection that it came over is attached then.
+
+        One that is refused, by raising, is no use and attaches nobody.
+        """
+        before, self.used_at = self.used_at, self.clocks.running_time()
+        try:
+            yield
+        except (StuiError, StoreError):
+            self.used_at = before
+            raise
+        self.attach(connection)
+
+    def attach(self, connection: Connection) -> None:
+        """Let a connection be attached from now on, for one lease."""
+        self.leases.renew(connection, self.services.settings.current.lease)
 
     # --- how it is seen
 

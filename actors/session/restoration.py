@@ -14,15 +14,10 @@ import structlog
 
 from actors.images.image_table import ImageEntry
 from actors.refusals import unreadable
-from actors.session.restore_reports import (
-    evaluations_after,
-    is_empty,
-    lost_report,
-    restored_report,
-    unsaved,
-)
+from actors.session.kept_contexts import context_kept
+from actors.session.restore_reports import lost_report, restored_report
 from actors.session.session_calls import connected, disconnected
-from actors.session.session_contexts import Moment, context_saved, other_slot
+from actors.session.session_contexts import other_slot
 from actors.session.session_state import (
     SessionState,
     Step,
@@ -30,6 +25,7 @@ from actors.session.session_state import (
     joined,
     of_epoch,
 )
+from actors.session.unsaved_work import evaluations_after, is_empty, unsaved
 from actors.session.workspace_job import Workplace
 from protocol.errors import (
     ImageFailed,
@@ -75,6 +71,8 @@ class Restoration:
         self._context: Context | None = None
         self._seen: Context | None = None
         """The newest snapshot that could be read, whether the image can use it or not."""
+        self._foreign: Context | None = None
+        """One that could be read, in a format that the image does not know."""
         self._notes: list[str] = []
         self._unused: list[int] = []
 
@@ -121,6 +119,7 @@ class Restoration:
                 f"the snapshot is one of {context.head.dialect or 'another dialect'}, which "
                 f"the image {self._image.name} cannot restore"
             )
+            self._foreign = context
             break
         return None
 
@@ -162,21 +161,37 @@ class Restoration:
 
     def _nothing_restored(self) -> None:
         state = self._place.log.latest
-        mark = state.head.snapshot
-        if mark is None and not self._notes and (state.knowledge.epoch == "" or is_empty(state)):
-            self._settle(None)  # it was cleared: there is nothing to bring back
-            return
-        lost = unsaved(state) if mark is None else evaluations_after(0, state.head)
-        self._settle(lost_report(state, self._notes, lost))
+        if is_empty(state) or self._is_still_there(state):
+            self._settle(None)
+        else:
+            self._settle(lost_report(state, self._notes, self._all_lost(state)))
+
+    def _is_still_there(self, state: SessionState) -> bool:
+        """Whether the one workspace of a legacy image, which it never lets go, is this one."""
+        known, image = state.knowledge, self._image
+        was_there_last = not known.epoch and known.earlier_epochs[-1:] == [image.epoch]
+        return was_there_last and not image.isolating and state.head.snapshot is None
+
+    def _all_lost(self, state: SessionState) -> list[int]:
+        """The evaluations whose effects are lost where no snapshot could be used.
+
+        What one holds that the image cannot read is told by the names of the variables.
+        """
+        if self._foreign is not None:
+            return _evaluations_lost(state.head, self._foreign)
+        is_damaged = state.head.snapshot is not None
+        return evaluations_after(0, state.head) if is_damaged else unsaved(state)
 
     def _settle(self, report: RestoreReport | None) -> None:
         place, state = self._place, self._place.log.latest
         step = _brought_back(state, self._image.epoch, report)
         if report is not None and self._seen is not None and _misses(report, self._seen):
             # The next automatic snapshots will not have it: what was not restored may be, later.
-            clocks = place.services.clocks
-            now = Moment(clocks.wall(), clocks.running_time())
-            kept = context_saved(step.after, self._seen, "not_all_restored", "", now)
+            try:
+                kept = context_kept(place, step.after, self._seen, "not_all_restored")
+            except StoreError as problem:
+                self._over(unreadable(problem))
+                return
             step = joined(step, kept)
         if report is not None:
             step = place.events.recorded(

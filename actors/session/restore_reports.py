@@ -10,6 +10,7 @@ import msgspec
 
 from actors.images.image_table import ImageTable
 from actors.session.session_state import SessionState
+from actors.session.unsaved_work import unsaved
 from protocol.errors import ImageUnknown
 from protocol.ids import ObjectId
 from protocol.image_messages import RestoreResult
@@ -20,12 +21,11 @@ from protocol.replies import (
     VariableFate,
     WorkspaceFate,
 )
-from storage.document import Evaluation, SessionHead
+from storage.document import Evaluation
 
 _VARIABLES: Final = 1000
 _OBJECTS: Final = 1000
 _ENTRIES: Final = 1000
-_EVALUATIONS: Final = 1000
 
 
 def restored_report(
@@ -123,34 +123,6 @@ def present_report(
     elif fate == "unknown":
         report = msgspec.structs.replace(report, evaluations_lost=unsaved(state))
     return msgspec.structs.replace(report, inspector=inspector_entries(state))
-
-
-def unsaved(state: SessionState) -> list[int]:
-    """The evaluations whose effects are in no snapshot."""
-    mark = state.head.snapshot
-    first = max(_emptied_after(state), state.head.history_cleared)
-    return evaluations_after(mark.evaluation if mark else first, state.head)
-
-
-def is_empty(state: SessionState) -> bool:
-    """Whether the workspace was emptied and nothing was done since: then there is none to lose."""
-    return (
-        state.head.snapshot is None
-        and state.knowledge.report is None
-        and _emptied_after(state) == state.head.evaluations
-        and not any(about.epoch for about in state.knowledge.objects.values())
-    )
-
-
-def _emptied_after(state: SessionState) -> int:
-    """The evaluation after which a workspace without a snapshot was emptied; 0: it never was."""
-    # As long as it is told that it was lost, all that was lost is told.
-    return state.knowledge.reported_at if state.knowledge.report is None else 0
-
-
-def evaluations_after(number: int, head: SessionHead) -> list[int]:
-    """The numbers of the evaluations after one: the last of them, where there are many."""
-    return list(range(number + 1, head.evaluations + 1)[-_EVALUATIONS:])
 
 
 def inspector_entries(state: SessionState) -> list[InspectorEntry]:

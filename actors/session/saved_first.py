@@ -11,13 +11,13 @@ import msgspec
 from actors.messages import Key
 from actors.refusals import as_error
 from actors.session.commit_log import remembering
+from actors.session.kept_contexts import context_kept
 from actors.session.session_autosave import Autosave
-from actors.session.session_contexts import Moment, Snapshot, context_saved, snapshot_taken
+from actors.session.session_contexts import Moment, Snapshot, snapshot_taken
 from actors.session.session_state import SessionState, Step
 from actors.session.workspace_job import Job, Workplace
 from protocol.errors import StuiError
 from protocol.replies import ContextKind
-from storage.context_choice import surplus
 from storage.document import Context, RememberedReply
 from storage.store import Damaged, StoreError
 
@@ -116,20 +116,7 @@ class SavedFirst(Job):
 
     def kept(self, kind: ContextKind, label: str = "") -> Step:
         """The state with a context of this moment, and without those that are one too many."""
-        place, settings = self.place, self.place.services.settings.current
-        now = self.now()
-        step = context_saved(place.log.latest, self.latest, kind, label, now)
-        heads = place.services.reader().context_heads(place.session_id)
-        made = [context.head for context in step.change.contexts]
-        dropped = surplus(
-            [*heads, *made],
-            settings.contexts_kept,
-            now.running - settings.context_retention,
-        )
-        if dropped:
-            change = msgspec.structs.replace(step.change, dropped_contexts=dropped)
-            step = Step(step.after, change)
-        return step
+        return context_kept(self.place, self.place.log.latest, self.latest, kind, label)
 
     def commit(
         self, step: Step, outcome: dict[str, Any], done: Callable[[SessionState], None]

@@ -132,8 +132,6 @@ class Session(DispatchedActor):
             return
         request, reply = self._creation.request, self._creation.reply
         keys = [] if request is None else self._session.repeats.begin(request)
-        if request is not None:
-            self._session.leases.renew(request.connection, self._services.settings.current.lease)
 
         def done(outcome: Outcome) -> None:
             self._session.repeats.end(None if request is None else request.unique_id)
@@ -143,9 +141,12 @@ class Session(DispatchedActor):
             done(error)
             self.stop()
 
-        self._log.create(
-            self._creation.change, lambda state: done(outcome_of(reply, state)), failed
-        )
+        def created(state: SessionState) -> None:
+            if request is not None:
+                self._session.attach(request.connection)
+            done(outcome_of(reply, state))
+
+        self._log.create(self._creation.change, created, failed)
 
     def end(self) -> None:
         """Have it noted when the session was used last."""

@@ -50,6 +50,7 @@ class Autosave:
         self._again = _AGAIN_FIRST
         self._alarm_is_set = False
         self._last_word: list[Callable[[], object]] = []
+        self._is_last = False  # the one under way was asked for as the last word
         self._wanted = False  # something has changed since the one that is under way
         self._too_large_at = 0  # the evaluation after which it was
         self._good = ""  # the digest of a stored snapshot that can be read
@@ -62,6 +63,11 @@ class Autosave:
         head = self._place.log.latest.head
         saved = head.snapshot.evaluation if head.snapshot is not None else 0
         return saved < head.evaluations
+
+    @property
+    def _owes_one(self) -> bool:
+        """Whether it is behind, and not because the workspace as it is now was too large."""
+        return self.is_behind and self._too_large_at != self._place.log.latest.head.evaluations
 
     @property
     def under_way(self) -> bool:
@@ -127,7 +133,7 @@ class Autosave:
         """What is under way is of no interest any more: the workspace is to be another."""
         self._place.calls.forget(self._tag)
         self._tag, self._taken = None, None
-        self._is_over()
+        self._end_last_word()
 
     def doubt(self) -> None:
         """The stored snapshot cannot be read: it is no reason to take none."""
@@ -168,11 +174,12 @@ class Autosave:
                 self._soon()
         else:
             self._place.services.counting.snapshot_failed(result.error_code)
-            self._is_over()
             if isinstance(result, SnapshotTooLarge):
-                self._too_large_at = self._place.log.latest.head.evaluations
+                self._too_large_at = about.evaluation
+                self.catch_up()
             else:
                 self._soon()
+            self._one_is_over()
 
     def _understood(self, outcome: Any, about: Snapshot) -> Snapshot | StuiError:
         if not isinstance(outcome, SnapshotResult):
@@ -190,7 +197,7 @@ class Autosave:
             "session.context_saved", step, context_id="auto", evaluation=snapshot.evaluation
         )
         hit("snapshot.store.before")
-        self.commit_with(step, lambda _: self._is_over(), self._not_stored)
+        self.commit_with(step, lambda _: None, self._not_stored)
         hit("snapshot.store.after")
 
     def commit_with(self, step: Step, done: Done, failed: Failed) -> None:
@@ -200,11 +207,15 @@ class Autosave:
         def stored(state: SessionState) -> None:
             self._good = "" if mark is None else mark.digest
             done(state)
+            self._one_is_over()
 
-        self._place.log.commit(step, stored, failed)
+        def not_stored(error: StuiError) -> None:
+            failed(error)
+            self._one_is_over()
+
+        self._place.log.commit(step, stored, not_stored)
 
     def _not_stored(self, error: StuiError) -> None:
-        self._is_over()
         log.warning("snapshot_not_stored", session=self._place.session_id, reason=error.message)
         self._soon()
 
@@ -219,8 +230,7 @@ class Autosave:
 
     def catch_up(self) -> None:
         """Have what is in no snapshot saved soon, if something is."""
-        at = self._place.log.latest.head.evaluations
-        if self._tag is None and self.is_behind and self._too_large_at != at:
+        if self._tag is None and self._owes_one:
             self._soon()
 
     def alarmed(self) -> None:
@@ -236,20 +246,21 @@ class Autosave:
             self._save_now()
 
     def save_before_the_end(self, over: Callable[[], object]) -> None:
-        """Save what is in no snapshot, if that can be done now; OVER is called when it is tried."""
-        if not self.is_behind or not self._idle():
+        """Save what is in no snapshot, if that can be done now; OVER is called when it is tried.
+
+        One that is under way is waited for; where it fails, or was of before, another is taken.
+        """
+        has_ended = self._place.log.latest.head.state != "open"  # and its last job saves it
+        if not self.is_behind or not (self._idle() or has_ended):
             over()
             return
         self._last_word.append(over)
-        if self._tag is None and not self._save_now():
-            self._is_over()
+        if self._tag is None:
+            self._one_is_over()
 
     def save_before_rest(self) -> bool:
         """Whether a snapshot is being taken that a session should have before it rests."""
-        head = self._place.log.latest.head
-        if not self.is_behind or self._too_large_at == head.evaluations:
-            return False
-        return self._save_now()
+        return self._owes_one and self._save_now()
 
     def _save_now(self) -> bool:
         """Have the workspace saved as it is now; whether that is under way."""
@@ -258,7 +269,18 @@ class Autosave:
             return False  # the workspace is not there
         return self.ask(image, state.head.evaluations)
 
-    def _is_over(self) -> None:
+    def _one_is_over(self) -> None:
+        """A snapshot was stored, or could not be: what is in none yet gets a last one, once."""
+        if not self._last_word or self._tag is not None:
+            return
+        if not self._is_last and self.is_behind and self._idle():
+            self._is_last = self._save_now()
+        if self._tag is None:
+            self._end_last_word()
+
+    def _end_last_word(self) -> None:
+        """Nothing more is saved for those who wait for the end."""
+        self._is_last = False
         last_word, self._last_word = self._last_word, []
         for over in last_word:
             over()

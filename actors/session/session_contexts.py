@@ -22,6 +22,7 @@ from actors.session.session_state import (
     of_epoch,
     revised,
 )
+from actors.session.unsaved_work import emptied_after, saved_through
 from protocol.ids import ImageId
 from protocol.image_messages import SnapshotResult
 from protocol.replies import ContextKind
@@ -167,11 +168,12 @@ def context_loaded(state: SessionState, context: Context, at: Moment) -> Step:
         history_cleared=saved.history_cleared,
         snapshot=_mark(saved, slot, state.head.evaluations, at),
     )
-    knowledge = _elsewhere(state.knowledge, [variable.name for variable in saved.variables])
+    knowledge = _elsewhere(state, [variable.name for variable in saved.variables])
+    objects = {**knowledge.objects, **context.data.objects}
+    if not saved.format:  # there is no workspace that they could be in
+        objects = {name: msgspec.structs.replace(o, epoch="") for name, o in objects.items()}
     knowledge = msgspec.structs.replace(
-        knowledge,
-        objects={**knowledge.objects, **context.data.objects},
-        reported_at=state.head.evaluations,
+        knowledge, objects=objects, reported_at=state.head.evaluations
     )
     step = changed_parts(state, head, changed, knowledge)
     if not saved.format:
@@ -204,7 +206,7 @@ def parts_cleared(state: SessionState, scope: Collection[Scope], at: Moment) -> 
         head = msgspec.structs.replace(head, history_cleared=head.evaluations)
     if "variables" in scope:
         head = msgspec.structs.replace(head, snapshot=None)
-        knowledge = _nothing_left(state)
+        knowledge = _nothing_left(state, since=head.evaluations)
     elif "objects" in scope:
         knowledge = msgspec.structs.replace(knowledge, objects={})
     step = changed_parts(state, revised(head, at.wall, changed), changed, knowledge)
@@ -214,36 +216,44 @@ def parts_cleared(state: SessionState, scope: Collection[Scope], at: Moment) -> 
 def moved_to_image(state: SessionState, image_id: ImageId, at: Moment, *, carry: bool) -> Step:
     """The state on another image, which does not hold the workspace yet.
 
-    Without CARRY nothing is to be brought there.
+    Without CARRY nothing is to be brought there; what is in no snapshot is lost by that.
     """
     head = msgspec.structs.replace(
         revised(state.head, at.wall),
         image_id=image_id,
         snapshot=state.head.snapshot if carry else None,
     )
-    known = state.knowledge
-    knowledge = _elsewhere(known, known.variables) if carry else _nothing_left(state)
+    if carry:
+        knowledge = _elsewhere(state, state.knowledge.variables)
+    else:
+        knowledge = _nothing_left(state, since=saved_through(state))
     step = changed_parts(state, head, {}, knowledge)
     return step if carry else _without_slots(step)
 
 
 def workspace_left(state: SessionState) -> Step:
     """The state when no image holds the workspace any more: it is to be brought back."""
-    knowledge = _elsewhere(state.knowledge, state.knowledge.variables)
+    knowledge = _elsewhere(state, state.knowledge.variables)
     return changed_parts(state, state.head, {}, knowledge)
 
 
-def _elsewhere(knowledge: Knowledge, variables: list[str]) -> Knowledge:
+def _elsewhere(state: SessionState, variables: list[str]) -> Knowledge:
     """What is known of a workspace that no image holds."""
     return msgspec.structs.replace(
-        of_epoch(knowledge, ""), variables=known_variables(variables), report=None
+        of_epoch(state.knowledge, ""),
+        variables=known_variables(variables),
+        report=None,
+        reported_at=emptied_after(state),
     )
 
 
-def _nothing_left(state: SessionState) -> Knowledge:
-    """What is known of a workspace that is emptied now."""
-    knowledge = _elsewhere(state.knowledge, [])
-    return msgspec.structs.replace(knowledge, objects={}, reported_at=state.head.evaluations)
+def _nothing_left(state: SessionState, since: int) -> Knowledge:
+    """What is known of a workspace that is emptied now, as if SINCE an earlier evaluation.
+
+    What was done after that one is lost: it was not saved.
+    """
+    knowledge = _elsewhere(state, [])
+    return msgspec.structs.replace(knowledge, objects={}, reported_at=since)
 
 
 def _next_slot(last: SnapshotMark | None) -> int:

@@ -72,7 +72,8 @@ def record(evaluation: Evaluation) -> EvaluationRecord:
         execution_time=evaluation.execution_time,
         has_error=failed,
         error=error if failed else UNSET,
-        started_at=timestamp(evaluation.started_at),
+        # Of one that was lost only the number is known.
+        started_at=timestamp(evaluation.started_at) if evaluation.started_at else "",
         finished_at="" if evaluation.finished_at is None else timestamp(evaluation.finished_at),
         evaluation_mode=evaluation.mode,
         output=evaluation.output,

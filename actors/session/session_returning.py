@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from actors.messages import ClientRequest, EndSubscriptions, Key, Outcome
-from actors.refusals import no_session
 from actors.session.commit_log import remembering
 from actors.session.open_session import OpenSession, read_or_error
 from actors.session.present_job import PresentJob
@@ -13,7 +12,7 @@ from actors.session.restoration import is_missing
 from actors.session.restore_reports import present_report
 from actors.session.session_calls import connected
 from actors.session.session_views import session_restored
-from protocol.errors import InvalidParameter
+from protocol.errors import InvalidParameter, StuiError
 from protocol.requests import RestoreSession
 
 
@@ -21,13 +20,37 @@ def restore(session: OpenSession, message: ClientRequest, request: RestoreSessio
     """Open the session again where it has ended, and answer with all that it is.
 
     The workspace is brought back first where its image is there and does not hold it; while
-    something runs in the session that is not waited for.
+    something runs in the session that is not waited for. Raises why it is refused; then, and where
+    it cannot be stored that the session is open, nobody is attached and nobody detached.
     """
+    changes = _changes(session, request)
+    before, session.used_at = session.used_at, session.clocks.running_time()
+
+    def come_back(keys: list[Key], unique_id: str | None) -> None:
+        session.attach(message.connection)
+        if request.takeover:
+            _take_over(session, message)
+        _present(session, request, keys, unique_id)
+
+    if not changes:
+        come_back([message.key], None)
+        return
+    keys = session.repeats.begin(message)
+
+    def failed(error: StuiError) -> None:
+        session.used_at = before
+        session.done(message, keys, error)
+
+    session.log.commit(
+        remembering(session.head_changed(**changes), session.repeats.reply_for(message)),
+        lambda _: come_back(keys, message.unique_id),
+        failed,
+    )
+
+
+def _changes(session: OpenSession, request: RestoreSession) -> dict[str, Any]:
+    """What of the session's head is another when it has come back. Raises `StuiError`."""
     head = session.log.latest.head
-    if request.client_id is not None and request.client_id != head.client_id:
-        raise no_session(session.session_id)
-    if request.takeover:
-        _take_over(session, message)
     changes: dict[str, Any] = {}
     if head.state != "open":
         changes |= {"state": "open", "ended_at": None, "ended_reason": ""}
@@ -39,16 +62,7 @@ def restore(session: OpenSession, message: ClientRequest, request: RestoreSessio
                 "`image_id` out, or switch_image_context."
             )
         changes |= {"image_id": image.image_id} if head.image_id is None else {}
-    if changes:
-        keys = session.repeats.begin(message)
-        remember = session.repeats.reply_for(message)
-        session.log.commit(
-            remembering(session.head_changed(**changes), remember),
-            lambda _: _present(session, request, keys, message.unique_id),
-            lambda error: session.done(message, keys, error),
-        )
-    else:
-        _present(session, request, [message.key], None)
+    return changes
 
 
 def _present(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from actors.session.restore_reports import present_report
 from actors.session.session_ending import close, delete
 from actors.session.session_history import history, record
 from actors.session.session_returning import restore, restored
-from actors.session.session_state import updated
+from actors.session.session_state import Step, updated
 from actors.session.session_views import (
     READING,
     check_admitted,
@@ -71,46 +72,70 @@ def serve(session: OpenSession, message: ClientRequest, ref: Ref) -> None:
         raise no_session(session.session_id)
     now = session.clocks.running_time()
     check_admitted(session.seen_now(head), request, now, strict=settings.strict_expiry)
-    if not isinstance(request, (*READING, ExportSession)):
-        session.used_at = now
-        session.leases.renew(message.connection, settings.lease)
+    if isinstance(request, RestoreSession):  # it is used once it has come back
+        restore(session, message, request)
+    elif isinstance(request, (*READING, ExportSession)):
+        _taken_on(session, message, ref)()
+    else:
+        with session.used_by(message.connection):
+            do = _taken_on(session, message, ref)
+        do()
+
+
+def _taken_on(session: OpenSession, message: ClientRequest, ref: Ref) -> Callable[[], object]:
+    """What is to be done for a request that is admitted.
+
+    Raises what it is refused with; then nothing has changed.
+    """
+    request, settings = message.request, session.services.settings.current
     store, key = session.services.reader(), message.key
     match request:
         case GetSessionInfo():
-            session.answer(key, session.info())
+            return lambda: session.answer(key, session.info())
         case GetSessionHistory():
-            kept = settings.history_kept
-            session.answer(key, history(store, session.log.durable.head, request, kept))
+            kept, head = settings.history_kept, session.log.durable.head
+            return lambda: session.answer(key, history(store, head, request, kept))
         case GetEvaluation(evaluation=number):
-            session.answer(key, _evaluation(session, number))
+            return lambda: session.answer(key, _evaluation(session, number))
         case GetContextSummary():
             state = session.log.durable
-            session.answer_aside(key, lambda: context_summary(state, store))
+            return lambda: session.answer_aside(key, lambda: context_summary(state, store))
         case ListContexts():
             state = session.log.durable
-            session.answer_aside(key, lambda: context_list(state, store))
+            return lambda: session.answer_aside(key, lambda: context_list(state, store))
         case Heartbeat():
-            session.answer(key, Beat(lease=int(settings.lease), session_id=session.session_id))
+            beat = Beat(lease=int(settings.lease), session_id=session.session_id)
+            return lambda: session.answer(key, beat)
         case Subscribe():
-            session.services.gateway.tell(session.events.subscribed(key, request, store))
+            told = session.events.subscribed(key, request, store)
+            return lambda: session.services.gateway.tell(told)
         case UpdateSessionState():
             step = updated(session.in_use(), request, session.clocks.wall())
-            step = session.place.changed(step, sections=list(request.sections()))
-            session.change(message, step, state_updated)
+            return lambda: _update(session, message, step, request)
         case RenameSession(name=name):
-            step = session.place.changed(session.head_changed(name=name), name=name)
-            session.change(message, step, lambda _: session.info())
+            return lambda: _rename(session, message, name)
         case CloseSession():
-            close(session, message)
-        case RestoreSession():
-            restore(session, message, request)
+            return lambda: close(session, message)
         case DeleteSession():
-            delete(session, message, ref)
+            return lambda: delete(session, message, ref)
         case Interrupt():
-            session.workspace.interrupt(message)
+            return lambda: session.workspace.interrupt(message)
         case _:
             session.workspace.check_room(settings.max_waiting_jobs)
-            session.workspace.add(_job_for(session, message))
+            job = _job_for(session, message)
+            return lambda: session.workspace.add(job)
+
+
+def _update(
+    session: OpenSession, message: ClientRequest, step: Step, request: UpdateSessionState
+) -> None:
+    step = session.place.changed(step, sections=list(request.sections()))
+    session.change(message, step, state_updated)
+
+
+def _rename(session: OpenSession, message: ClientRequest, name: str) -> None:
+    step = session.place.changed(session.head_changed(name=name), name=name)
+    session.change(message, step, lambda _: session.info())
 
 
 def _job_for(session: OpenSession, message: ClientRequest) -> Job:

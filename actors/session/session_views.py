@@ -7,10 +7,12 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
+from actors.refusals import no_session
 from actors.session.session_history import record, tail
 from actors.session.session_state import SessionState
 from protocol.errors import BY_CODE, SessionClosed, SessionExpired, StuiError
 from protocol.events import Event
+from protocol.ids import ClientId
 from protocol.replies import (
     Evaluated,
     RestoreReport,
@@ -49,8 +51,18 @@ def is_expired(head: SessionHead, now: float) -> bool:
     return head.state == "open" and now - head.used_at >= head.timeout
 
 
+def check_owner(client_id: ClientId, request: Request) -> None:
+    """Raise `SessionNotFound` where REQUEST names another client than the session belongs to."""
+    if isinstance(request, RestoreSession) and request.client_id not in {None, client_id}:
+        raise no_session(request.session_id)
+
+
 def check_admitted(head: SessionHead, request: Request, now: float, *, strict: bool) -> None:
-    """Raise `SessionClosed` or `SessionExpired` where the session does not answer REQUEST."""
+    """Raise what the session answers to a REQUEST that it does not admit.
+
+    That is `SessionNotFound`, `SessionExpired` or `SessionClosed`.
+    """
+    check_owner(head.client_id, request)
     if is_expired(head, now):
         if not isinstance(request, _ALWAYS) or (strict and isinstance(request, RestoreSession)):
             raise SessionExpired(

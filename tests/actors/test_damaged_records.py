@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from storage.session_form import decode_session, encode_session
+from storage.suspicion import suspicion
 from tests.support.backend import RunningBackend, running_backend
 from tests.support.images import FULL, SNAPSHOTS, FakeImage, fake_image
 from tests.support.waiting import eventually
@@ -42,12 +45,24 @@ def session(backend: RunningBackend) -> str:
     return session
 
 
-def spoil(backend: RunningBackend, image: FakeImage, table: str, key: str, number: int) -> None:
-    """Spoil the record NUMBER of a table of the only session; the image forgets all meanwhile."""
+@contextmanager
+def alone_with_the_database(
+    backend: RunningBackend, image: FakeImage
+) -> Iterator[sqlite3.Connection]:
+    """The database, as the only copy of all, while the image forgets what it holds."""
     backend.stop()
     directory = backend.settings.data_dir
     shutil.rmtree(directory / "sessions")  # it would be brought back from there
     with closing(sqlite3.connect(directory / "stui.db")) as database, database:
+        yield database
+    image.start_anew()
+    backend.start()
+    eventually(lambda: backend.wait_for_image("fake")["epoch"] == image.epoch)
+
+
+def spoil(backend: RunningBackend, image: FakeImage, table: str, key: str, number: int) -> None:
+    """Spoil the record NUMBER of a table of the only session."""
+    with alone_with_the_database(backend, image) as database:
         records = database.execute(f"SELECT {key}, data FROM {table} ORDER BY {key}").fetchall()  # noqa: S608
         key_of_it, data = records[number - 1]
         spoiled = bytearray(data)
@@ -56,9 +71,15 @@ def spoil(backend: RunningBackend, image: FakeImage, table: str, key: str, numbe
             f"UPDATE {table} SET data = ? WHERE {key} = ?",  # noqa: S608
             (bytes(spoiled), key_of_it),
         )
-    image.start_anew()
-    backend.start()
-    eventually(lambda: backend.wait_for_image("fake")["epoch"] == image.epoch)
+
+
+def misplace(backend: RunningBackend, image: FakeImage, numbers: Collection[int]) -> None:
+    """Let evaluations of the only session lie under the id of none."""
+    with alone_with_the_database(backend, image) as database:
+        for number in numbers:
+            database.execute(
+                "UPDATE evaluations SET session_id = 'session_x' WHERE number = ?", (number,)
+            )
 
 
 @pytest.mark.parametrize("damaged", [2, EVALUATIONS])
@@ -82,6 +103,56 @@ def test_an_evaluation_that_is_damaged_is_told_as_such_whether_its_session_rests
             assert f"evaluation/{damaged}/" in unreadable["error"]["message"]
             assert all(each["code"] == str(each["evaluation"]) for each in listed)
             client.do("rename_session", session_id=session, name="awake")
+
+
+@pytest.mark.parametrize("lost", [{2}, {EVALUATIONS}, {3, 4, 5}])
+def test_an_evaluation_that_cannot_be_found_is_told_as_one_that_is_damaged(
+    backend: RunningBackend, image: FakeImage, session: str, lost: set[int]
+) -> None:
+    misplace(backend, image, lost)
+    with backend.client() as client:
+        for _ in range(2):
+            failure = client.fail("get_evaluation", session_id=session, evaluation=max(lost))
+            assert failure.code == "session_damaged"
+            assert "cannot be found" in failure.message
+            listed = client.do("get_session_history", session_id=session)["history"]
+            assert [each["evaluation"] for each in listed] == [1, 2, 3, 4, 5]
+            unknown = {each["evaluation"] for each in listed if each["state"] == "unknown"}
+            assert unknown == lost
+            client.do("rename_session", session_id=session, name="awake")
+        restored = client.do("restore_session", session_id=session)
+        shown = [record["evaluation"] for record in restored["history"]]
+        assert shown == [each for each in range(1, EVALUATIONS + 1) if each not in lost]
+        assert client.do("evaluate", session_id=session, code="6")["evaluation"] == 6
+
+
+def test_where_no_evaluation_can_be_found_the_last_one_says_so(
+    backend: RunningBackend, image: FakeImage, session: str
+) -> None:
+    misplace(backend, image, range(1, EVALUATIONS + 1))
+    with backend.client() as client:
+        found = client.do("get_session_history", session_id=session)
+    assert found["total"] == EVALUATIONS
+    (last,) = found["history"]
+    assert (last["evaluation"], last["error"]["error_code"]) == (EVALUATIONS, "session_damaged")
+
+
+def test_a_session_that_comes_in_without_an_evaluation_has_a_record_that_says_so(
+    backend: RunningBackend, session: str
+) -> None:
+    with backend.client() as client:
+        exported = client.do("export_session", session_id=session)
+        contents = decode_session(base64.b64decode(exported["data"]))
+        del contents.evaluations[1]
+        data = base64.b64encode(encode_session(contents)).decode("ascii")
+        brought = client.do("import_session", client_id="c", data=data)["session_id"]
+        listed = client.do("get_session_history", session_id=brought)["history"]
+        assert [each["evaluation"] for each in listed] == [1, 2, 3, 4, 5]
+        lost = client.do("get_evaluation", session_id=brought, evaluation=2)
+        assert (lost["state"], lost["started_at"], lost["finished_at"]) == ("unknown", "", "")
+        assert lost["error"]["error_code"] == "session_damaged"
+        assert lost == listed[1]
+    assert suspicion(backend.settings.data_dir / "stui.db") == ""
 
 
 def test_pages_of_a_history_go_on_around_an_evaluation_that_is_damaged(
@@ -116,6 +187,26 @@ def test_a_session_comes_back_without_the_evaluation_that_is_damaged(
                 "evaluation 2 is damaged and left out of the history"
             ]
         assert image.workspaces[session] == ["1", "2", "3", "4", "5"]
+
+
+def test_a_copy_says_which_context_it_lacks(
+    backend: RunningBackend, image: FakeImage, session: str
+) -> None:
+    with backend.client() as client:
+        for _ in range(2):
+            client.do("save_context", session_id=session)
+    spoil(backend, image, "contexts", "number", 3)  # behind both automatic ones
+    left_out = "the context 1 is left out: it is damaged"
+    with backend.client() as client:
+        forked = client.do("fork_session", session_id=session)
+        assert forked["notes"] == [left_out]
+        assert forked["history_count"] == EVALUATIONS
+        exported = client.do("export_session", session_id=session)
+        assert exported["notes"] == [left_out]
+        imported = client.do("import_session", client_id="another", data=exported["data"])
+        assert imported["context_count"] == forked["context_count"]
+        whole = client.do("export_session", session_id=forked["session_id"])
+        assert whole["notes"] == []
 
 
 def seqs(events: list[Message]) -> list[int]:

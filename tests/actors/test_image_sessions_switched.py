@@ -7,15 +7,21 @@ import pytest
 
 from storage import failpoints
 from tests.support.backend import RunningBackend, running_backend
-from tests.support.images import FakeImage, fake_image
+from tests.support.images import FULL, SNAPSHOTS, FakeImage, fake_image
 from tests.support.waiting import eventually
-from tests.support.wire import Wire, unique_id
+from tests.support.wire import Message, Wire, unique_id
 
 
 @pytest.fixture
 def other_image() -> Iterator[FakeImage]:
     with fake_image("other") as fake:
         yield fake
+
+
+@pytest.fixture
+def saving(image: FakeImage, other_image: FakeImage) -> None:
+    """Both images take snapshots."""
+    image.capabilities = other_image.capabilities = (*FULL, *SNAPSHOTS)
 
 
 @pytest.fixture
@@ -38,6 +44,20 @@ def moved(client: Wire, **parameters: object) -> dict[str, str]:
     sessions = client.do("switch_image_context", **parameters)["sessions"]
     assert all("restore_report" in each and "error" not in each for each in sessions)
     return {each["session_id"]: each["image_id"] for each in sessions}
+
+
+def brought(client: Wire, session: str, to: str, *, preserve: bool = True) -> Message:
+    """What of the workspace came along."""
+    (told,) = client.do(
+        "switch_image_context", session_id=session, to_image_id=to, preserve_context=preserve
+    )["sessions"]
+    report: Message = told["restore_report"]
+    return report
+
+
+def unsaved(client: Wire, session: str) -> list[int]:
+    numbers: list[int] = client.do("get_context_summary", session_id=session)["evaluations_unsaved"]
+    return numbers
 
 
 def test_all_sessions_of_the_connection_move_and_nobody_elses(
@@ -110,3 +130,63 @@ def test_a_switch_that_is_asked_for_again_moves_nothing_twice(
         client.do_as(request, "switch_image_context", **parameters)
         assert image_of(client, session) == other_image.uuid
     eventually(lambda: client.do("list_image_sessions", image_id="two")["total_count"] == 1)
+
+
+# --- what does not come along
+
+
+@pytest.mark.parametrize("preserve", [True, False])
+def test_what_was_in_no_snapshot_is_lost_by_a_switch_and_told_as_long_as_it_is(
+    client: Wire, *, preserve: bool
+) -> None:
+    session = client.new_session(image_id="one")
+    for code in ("1", "2"):
+        client.do("evaluate", session_id=session, code=code)
+    report = brought(client, session, "two", preserve=preserve)
+    assert (report["workspace"], report["evaluations_lost"]) == ("lost", [1, 2])
+    assert unsaved(client, session) == [1, 2]
+    evaluated = client.do("evaluate", session_id=session, code="3")
+    assert evaluated["restore_report"]["workspace"] == "lost"
+    report = brought(client, session, "one", preserve=preserve)
+    assert (report["workspace"], report["evaluations_lost"]) == ("lost", [1, 2, 3])
+
+
+def test_a_switch_of_what_was_lost_already_does_not_make_it_less(client: Wire) -> None:
+    session = client.new_session(image_id="one")
+    client.do("evaluate", session_id=session, code="1")
+    for image in ("two", "one", "two"):
+        report = brought(client, session, image)
+        assert (report["workspace"], report["evaluations_lost"]) == ("lost", [1])
+
+
+def test_nothing_is_lost_where_what_is_left_behind_was_saved(saving: None, client: Wire) -> None:
+    session = client.new_session(image_id="one")
+    client.do("evaluate", session_id=session, code="1")
+    report = brought(client, session, "two", preserve=False)
+    assert (report["workspace"], report["evaluations_lost"]) == ("live", [])
+    assert unsaved(client, session) == []
+
+
+def test_what_was_saved_is_not_among_the_lost_evaluations_where_the_image_cannot_take_it(
+    saving: None, other_image: FakeImage, client: Wire, image: FakeImage
+) -> None:
+    other_image.formats, other_image.dialect = ("other-1",), "other"
+    eventually(
+        lambda: client.do("get_image_connection_status", image_id="two")["dialect"] == "other"
+    )
+    session = client.new_session(image_id="one")
+    assert client.do("evaluate", session_id=session, code="1")["context_saved"] is True
+    image.close()
+    eventually(
+        lambda: (
+            client.do("get_image_connection_status", image_id=image.uuid)["status"] != "Connected"
+        )
+    )
+    report = brought(client, session, "two")
+    assert (report["workspace"], report["evaluations_lost"]) == ("lost", [])
+    assert "cannot restore" in " ".join(report["notes"])
+    assert client.do("evaluate", session_id=session, code="2")["context_saved"] is True
+    loaded = client.do("load_context", session_id=session, context_id="1")
+    report = loaded["restore_report"]
+    assert (report["workspace"], report["evaluations_lost"]) == ("lost", [])
+    assert loaded["evaluations_unsaved"] == []

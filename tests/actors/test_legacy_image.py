@@ -164,3 +164,40 @@ def test_a_legacy_image_keeps_its_id_across_a_restart_of_the_backend(
     before = backend.wait_for_image("old")["image_id"]
     backend.restart()
     assert backend.wait_for_image("old")["image_id"] == before
+
+
+# --- the workspace that all of its sessions share
+
+
+def test_a_legacy_image_keeps_its_variables_when_they_are_cleared_and_that_is_told(
+    dealer: Wire, image: FakeImage
+) -> None:
+    session = dealer.new_session()
+    dealer.do("evaluate", session_id=session, code="x := 1")
+    cleared = dealer.do("clear_context", session_id=session, scope=["variables", "history"])
+    assert cleared["cleared"] == {"objects": 0, "history": 1}
+    assert "the variables are still there" in " ".join(cleared["notes"])
+    cleared = dealer.do("clear_context", session_id=session, scope=["history"])
+    assert "still there" not in " ".join(cleared["notes"])
+
+
+def test_what_a_legacy_image_kept_when_it_was_cleared_is_lost_with_its_life(
+    backend: RunningBackend, dealer: Wire, image: FakeImage
+) -> None:
+    session = dealer.new_session()
+    dealer.do("evaluate", session_id=session, code="x := 1")
+    dealer.do("clear_context", session_id=session, scope=["variables"])
+    before = backend.wait_for_image("old")["epoch"]
+    image.start_anew()
+    eventually(lambda: backend.wait_for_image("old")["epoch"] != before)
+    report = dealer.do("restore_session", session_id=session)["restore_report"]
+    assert (report["workspace"], report["evaluations_lost"]) == ("lost", [1])
+
+
+def test_a_fork_on_a_legacy_image_has_the_workspace_that_is_there(dealer: Wire) -> None:
+    session = dealer.new_session()
+    dealer.do("evaluate", session_id=session, code="1")
+    fork = dealer.do("fork_session", session_id=session)["session_id"]
+    assert "restore_report" not in dealer.do("evaluate", session_id=fork, code="2")
+    report = dealer.do("restore_session", session_id=fork)["restore_report"]
+    assert (report["workspace"], report["evaluations_lost"]) == ("live", [])

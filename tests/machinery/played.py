@@ -16,7 +16,7 @@ from actors.services import Services
 from actors.settings import Settings
 from actors.timer import Delivery, Timer
 from protocol.ids import SessionId
-from storage.document import Context
+from storage.document import Context, ContextHead
 from storage.store import Damaged, StoreError
 from tests.storage.memory_store import MemoryStore
 
@@ -101,6 +101,11 @@ class PlayedStore(MemoryStore):
         if number in self.damaged:
             raise Damaged(f"context {number} is damaged")
         return super().context(session_id, number)
+
+    def context_heads(self, session_id: SessionId) -> list[ContextHead]:
+        if self.problem is not None:
+            raise self.problem
+        return super().context_heads(session_id)
 
 
 class Played:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from actors.session.leave_job import LeaveJob
+from actors.session.session_state import changed_head
 from protocol.errors import (
     ImageDisconnected,
     ImageFailed,
+    SnapshotGivenUp,
+    SnapshotTooLarge,
+    StuiError,
 )
 from tests.machinery.workplace import SessionAtWork
 
@@ -116,6 +122,52 @@ def test_the_service_waits_for_the_snapshot_of_what_is_not_saved(behind: Session
     assert behind.head.snapshot is not None
 
 
+def test_the_service_waits_for_one_of_before_and_for_one_of_now(behind: SessionAtWork) -> None:
+    over: list[int] = []
+    assert behind.autosave.ask(behind.image, 1)
+    behind.run_code("2")
+    behind.autosave.save_before_the_end(lambda: over.append(1))
+    assert len(_asked(behind)) == 2
+    behind.show_snapshot("of before")
+    behind.write()
+    assert (over, len(_asked(behind))) == ([], 3)
+    behind.show_snapshot("of now")
+    behind.write()
+    assert over == [1]
+    assert not behind.autosave.is_behind
+
+
+@pytest.mark.parametrize("outcome", [SnapshotGivenUp("x"), SnapshotTooLarge("x")])
+def test_where_one_of_before_fails_the_service_waits_for_another_once(
+    behind: SessionAtWork, outcome: StuiError
+) -> None:
+    over: list[int] = []
+    assert behind.autosave.ask(behind.image, 1)
+    behind.run_code("2")
+    behind.autosave.save_before_the_end(lambda: over.append(1))
+    behind.reply(behind.asked("snapshot_workspace")[-1], outcome)
+    assert (over, len(_asked(behind))) == ([], 3)
+    behind.autosave.save_before_the_end(lambda: over.append(2))
+    behind.reply(behind.asked("snapshot_workspace")[-1], SnapshotGivenUp("x"))
+    assert (over, len(_asked(behind))) == ([1, 2], 3)
+
+
+def test_the_service_waits_for_what_an_ended_session_saves_in_its_last_job(
+    behind: SessionAtWork,
+) -> None:
+    over: list[int] = []
+    closed = msgspec.structs.replace(behind.log.latest.head, state="closed", ended_at=1.0)
+    behind.log.commit(changed_head(behind.log.latest, closed), lambda _: None, lambda _: None)
+    behind.write()
+    behind.workspace.add(LeaveJob(behind.place, [], behind.autosave))
+    behind.autosave.save_before_the_end(lambda: over.append(1))
+    assert over == []
+    behind.show_snapshot("last")
+    behind.write()
+    assert over == [1]
+    assert behind.head.snapshot is not None
+
+
 @pytest.mark.parametrize("how", ["refused", "failed", "forgotten"])
 def test_the_service_does_not_wait_for_what_cannot_be_saved(
     behind: SessionAtWork, how: str
@@ -157,6 +209,15 @@ def test_a_session_saves_what_is_not_before_it_rests(behind: SessionAtWork) -> N
     behind.show_snapshot("last")
     behind.write()
     assert not behind.autosave.save_before_rest()
+
+
+def test_that_one_of_before_was_too_large_says_nothing_of_the_workspace_as_it_is_now(
+    behind: SessionAtWork,
+) -> None:
+    assert behind.autosave.ask(behind.image, 1)
+    behind.run_code("2")
+    behind.reply(behind.asked("snapshot_workspace")[-1], SnapshotTooLarge("x"))
+    assert behind.autosave.save_before_rest()
 
 
 def test_a_digest_is_believed_only_of_what_was_stored(session: SessionAtWork) -> None:

@@ -10,13 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.session.restore_reports import (
-    inspector_entries,
-    is_empty,
-    lost_report,
-    restored_report,
-    unsaved,
-)
+from actors.session.restore_reports import inspector_entries, lost_report, restored_report
 from actors.session.session_contexts import (
     Moment,
     Snapshot,
@@ -38,6 +32,7 @@ from actors.session.session_state import (
     telling,
     without_objects,
 )
+from actors.session.unsaved_work import is_empty, unsaved
 from protocol.ids import ImageId, ObjectId
 from protocol.image_messages import (
     RestoredObject,

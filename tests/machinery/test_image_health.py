@@ -60,6 +60,41 @@ def test_pings_that_are_missed_make_it_worse_and_one_that_is_answered_mends_it()
     assert len(health.history) == 1
 
 
+def test_pings_that_are_answered_with_nonsense_are_missed_and_five_of_them_are_no_images() -> None:
+    health, seen = connected(), []
+    for number in range(4):
+        health = health.garbled_one(later(number), "nonsense")
+        seen.append((health.missed, health.grade))
+    assert seen == [(1, "Healthy"), (2, "Warning"), (3, "Warning"), (4, "Warning")]
+    assert health.status == "Connected", "it may still have been an accident"
+    failed = health.garbled_one(later(4), "nonsense")
+    assert (failed.status, failed.reason, failed.missed) == ("Failed", "nonsense", 0)
+    again = failed.garbled_one(later(9), "nonsense")
+    assert (again.since, len(again.history)) == (later(9).monotonic, 2)
+
+
+def test_nonsense_is_forgiven_by_an_answer_and_is_not_counted_with_silence() -> None:
+    health = connected()
+    for number in range(20):
+        health = health.garbled_one(later(number), "nonsense")
+        if number % 4 == 3:
+            health = health.answered(later(number), 0.01, "it answers")
+    assert (health.status, health.grade, health.missed) == ("Connected", "Healthy", 0)
+    for _ in range(1_000):
+        health = health.missed_one()
+    health = health.garbled_one(later(30), "nonsense")
+    assert (health.status, health.missed) == ("Connected", 1_001)
+
+
+@pytest.mark.parametrize("status", ["Reconnecting", "Disconnected"])
+def test_nonsense_of_an_image_that_was_away_is_no_better(status: ConnectionStatus) -> None:
+    health = Health(status=status)
+    for number in range(5):
+        assert (health.status, health.missed) == (status, 0)
+        health = health.garbled_one(later(number), "nonsense")
+    assert health.status == "Failed"
+
+
 @pytest.mark.parametrize(
     ("latency", "grade"), [(0.9, "Healthy"), (1.0, "Warning"), (4.9, "Warning"), (5.0, "Critical")]
 )
@@ -86,7 +121,9 @@ def test_a_step_that_is_not_in_the_table_is_a_bug(status: ConnectionStatus) -> N
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["answered", "missed", "lost", "waited", "failed", "gone", "restarted"]),
+        st.sampled_from(
+            ["answered", "missed", "garbled", "lost", "waited", "failed", "gone", "restarted"]
+        ),
         st.floats(0, 15),
     ),
     max_size=120,
@@ -108,6 +145,9 @@ def test_whatever_happens_the_steps_are_those_of_the_table_and_the_record_is_rig
             case "missed":
                 health = health.missed_one()
                 assert health.status == before.status
+            case "garbled":
+                health = health.garbled_one(now, "garbled")
+                assert health.status in {before.status, "Failed"}
             case "lost":
                 health = health.lost(now, "lost")
                 assert health.status != "Connected"

@@ -15,6 +15,7 @@ from protocol.errors import (
     StuiError,
 )
 from storage.document import Knowledge, SnapshotMark
+from storage.store import StoreError
 from tests.machinery.returning import RESTORE, STREAM, Returning, X, restored
 from tests.machinery.workplace import IMAGE, SESSION, SessionAtWork
 from tests.storage.samples import a_change, text
@@ -96,6 +97,29 @@ def test_a_snapshot_is_kept_where_something_was_not_restored_that_may_be_later(
         assert context is not None
         assert context.data.snapshot == "a"
         assert (context.head.saved_at, context.head.kept_since) == (1000.0, 0.0)
+
+
+def test_no_more_contexts_are_kept_than_may_be_whatever_they_were_kept_for() -> None:
+    session = Returning("a", contexts_kept=2)
+    for number in range(3):
+        session.show_image("Connected", epoch=f"e{number + 2}")
+        session.begin()
+        session.answer(restored("x"))
+        session.write()
+        assert session.ends == [None] * (number + 1)
+    numbers = [head.number for head in session.store.context_heads(SESSION) if head.number > 0]
+    assert numbers == [2, 3]
+
+
+def test_a_workspace_is_not_settled_where_it_cannot_be_told_what_is_kept() -> None:
+    session = Returning("a")
+    session.begin()
+    session.store.problem = StoreError("it is being opened afresh")
+    session.answer(restored("x"))
+    (error,) = session.ends
+    assert error is not None
+    assert error.retryable
+    assert session.writer.inbox == []
 
 
 def test_evaluations_whose_effects_were_not_saved_are_named() -> None:

@@ -49,7 +49,7 @@ def test_an_image_that_does_not_drop_it_is_asked_again() -> None:
 
 
 def test_of_what_was_cleared_nothing_is_reported() -> None:
-    knowledge = Knowledge(earlier_epochs=["e1"])
+    knowledge = Knowledge(earlier_epochs=["e1"], reported_at=3)
     sections: Any = {"knowledge": text(msgspec.to_builtins(knowledge))}
     session = SessionAtWork(change=a_change(image_id=IMAGE, evaluations=3, sections=sections))
     ends: list[StuiError | None] = []

@@ -103,25 +103,45 @@ def test_each_session_is_counted_by_one_word(name: str, word: str) -> None:
     assert counted_as(SIGHT.info(head, INFOS.get(head.session_id))) == word
 
 
-def _statistics(counts: SessionCounts, heads: list[SessionHead], infos: Infos) -> SessionStatistics:
-    return statistics(counts, heads, infos, SIGHT, Settings(data_dir=Path("nowhere")))
+def _statistics(counts: SessionCounts, infos: Infos) -> SessionStatistics:
+    return statistics(counts, infos, SIGHT, Settings(data_dir=Path("nowhere")))
 
 
 def test_all_sessions_are_counted_once() -> None:
     counts = SessionCounts(
-        total=4, clients=1, closed=1, expired=2, trashed=1, by_image={HERE: 2, GONE: 2}
+        total=4,
+        clients=1,
+        closed=1,
+        expired=2,
+        trashed=1,
+        by_image={HERE: 2, GONE: 2},
+        expired_by_image={HERE: 1, GONE: 1},
     )
-    told = _statistics(counts, ALL, INFOS)
+    told = _statistics(counts, INFOS)
     assert told.sessions_by_status == {
         "active": 1, "detached": 1, "orphaned": 3, "expired": 1, "closed": 1, "trashed": 1,
     }  # fmt: skip
-    assert (told.total_sessions, told.active_clients) == (4, 1)
-    assert told.sessions_by_image == {"here": 2, "gone": 2}
+    assert (told.total_sessions, told.active_clients) == (5, 1)
+    assert told.sessions_by_image == {"here": 2, "gone": 3}
+
+
+def test_the_counts_of_all_sessions_and_those_of_an_image_agree() -> None:
+    heads = [HEADS["expired orphan"]] * 2
+    counts = SessionCounts(
+        total=0, clients=0, closed=0, expired=2, trashed=0, by_image={}, expired_by_image={GONE: 2}
+    )
+    told = _statistics(counts, {})
+    by = told.sessions_by_status
+    assert told.total_sessions == by["active"] + by["detached"] + by["orphaned"] == 2
+    assert by["expired"] == 0
+    store = PlayedStore(lambda: NOW)
+    of_image = image_session_stats(GONE, heads, {}, SIGHT, store)
+    assert told.sessions_by_image == {"gone": of_image.total_sessions} == {"gone": 2}
 
 
 def test_a_count_that_was_taken_before_the_sessions_spoke_is_never_below_nothing() -> None:
     counts = SessionCounts(total=0, clients=0, closed=0, expired=0, trashed=0, by_image={})
-    told = _statistics(counts, ALL, INFOS)
+    told = _statistics(counts, INFOS)
     assert min(told.sessions_by_status.values()) == 0
 
 

@@ -37,7 +37,8 @@ HERE = ImageEntry(ImageId("here"), "mine", "tcp://here", status="Connected")
 
 
 def _contents(title: str | None = None, **about: Any) -> SessionContents:
-    head = a_head("old", **{"image_id": ImageId("here"), "revision": 7, **about})
+    known = {"image_id": ImageId("here"), "revision": 7, "evaluations": 3}
+    head = a_head("old", **{**known, **about})
     head = msgspec.structs.replace(head, name=title)
     history = [an_evaluation(1, "finished"), an_evaluation(2), an_evaluation(3)]
     sections: Any = {"session_state": text({"a": 1})}
@@ -236,6 +237,25 @@ def test_a_fork_has_all_that_it_is_made_of(making: Making) -> None:
     assert (forked.name, forked.image_id, forked.made_of) == ("copy", "here", "session_old")
     assert (forked.revision, forked.history_count, forked.context_count) == (7, 3, 1)
     assert forked.notes == ["how evaluation 2, 3 ended is not known"]
+
+
+def test_what_was_cleared_of_a_history_is_not_counted_in_a_copy(making: Making) -> None:
+    making.fork(1, history_cleared=2)
+    assert making.make_durable().history_count == 1
+
+
+def test_what_a_copy_lacks_is_told_and_told_again(making: Making) -> None:
+    wish = MakeSession(
+        ClientRequest(1, "c", "once", ForkSession(session_id=SessionId("old"))),
+        replace(_contents(), evaluations=[an_evaluation(1, "finished")]),
+        ["the context 2 is left out: it is damaged"],
+    )
+    making.making.fork(wish)
+    made = making.make_durable()
+    assert made.notes == ["the context 2 is left out: it is damaged"]
+    making.making.over(made.session_id)
+    making.making.fork(wish)
+    assert making.answers() == [(1, made)]
 
 
 def test_a_copy_has_the_name_that_is_given_or_the_one_of_what_it_is_made_of(

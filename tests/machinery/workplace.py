@@ -74,7 +74,9 @@ class SessionAtWork(Played):
             ref=self.connection.ref,
             status="Connected",
             epoch="e1",
-            capabilities=frozenset({"evaluate", "snapshot_workspace", "restore_workspace"}),
+            capabilities=frozenset(
+                {"evaluate", "open_workspace", "snapshot_workspace", "restore_workspace"}
+            ),
             formats=("f",),
             dialect="Dialect",
         )
