@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 from msgspec import UNSET
@@ -63,15 +64,19 @@ def client_sessions(
 
 
 def statistics(
-    counts: SessionCounts, infos: Infos, sight: Sight, settings: Settings
+    counts: SessionCounts,
+    expired: Sequence[SessionHead],
+    infos: Infos,
+    sight: Sight,
+    settings: Settings,
 ) -> SessionStatistics:
-    """Counts of all sessions.
+    """Counts of all sessions, of which those that are EXPIRED by what is stored may be in use.
 
     `total_sessions` are those that are active, detached or orphaned; `sessions_by_image` counts
     those of them that name an image. `sessions_by_status` counts every session that is stored,
     once.
     """
-    told = counted(counts, sight)
+    told = counted(_with_those_in_use(counts, expired, infos), sight)
     active = sum(
         info.status == "active" and not sight.away(info.image_id or None) for info in infos.values()
     )
@@ -91,6 +96,28 @@ def statistics(
             "trashed": told.trashed,
         },
         sessions_by_image={str(name): count for name, count in told.by_image.items()},
+    )
+
+
+def _with_those_in_use(
+    counts: SessionCounts, expired: Sequence[SessionHead], infos: Infos
+) -> SessionCounts:
+    """The counts, in which no session is expired that says itself that it is not.
+
+    When a session was used last is stored with its changes, and when it rests.
+    """
+    used = [
+        head
+        for head in expired
+        if (info := infos.get(head.session_id)) is not None and not info.is_expired
+    ]
+    by_image = Counter(head.image_id for head in used if head.image_id is not None)
+    return replace(
+        counts,
+        total=counts.total + len(used),
+        expired=counts.expired - len(used),
+        by_image={**Counter(counts.by_image) + by_image},
+        expired_by_image={**Counter(counts.expired_by_image) - by_image},
     )
 
 

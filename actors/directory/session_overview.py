@@ -100,9 +100,11 @@ class SessionOverview:
 
     def _count(self, message: ClientRequest) -> None:
         def reply(infos: Infos) -> Outcome:
-            sight = Sight.of(self._services)
-            counts = self._services.reader().counts(sight.now)
-            return statistics(counts, infos, sight, self._services.settings.current)
+            sight, store = Sight.of(self._services), self._services.reader()
+            counts = store.counts(sight.now)
+            expired = store.heads_expired_before(sight.now, counts.expired) if infos else []
+            settings = self._services.settings.current
+            return statistics(counts, expired, infos, sight, settings)
 
         self._describe(message, self._live, reply)
 

@@ -106,6 +106,12 @@ class CommitLog:
         """
         self.latest = state
 
+    def let_go(self) -> None:
+        """Keep nothing of the session: its actor has ended, and is collected only some time."""
+        self._under_way.clear()
+        for state in ("durable", "latest"):
+            vars(self).pop(state, None)  # neither is there before it is open
+
     def delete(self, reply: RememberedReply | None, done: Done, failed: Failed) -> None:
         """Remove the session.
 

@@ -152,6 +152,11 @@ class Session(DispatchedActor):
         """Have it noted when the session was used last."""
         if self._stash is None and not self._session.deleting:
             self._services.writer.tell(Touch(self._session_id, self._session.used_at))
+        self._log.let_go()
+
+    def abandon(self) -> None:
+        """Hold nothing: what a bug has ended is there until it is collected."""
+        self._log.let_go()
 
     def handle(self, message: Any) -> None:
         """Do what a message says."""

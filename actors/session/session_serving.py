@@ -107,8 +107,12 @@ def _taken_on(session: OpenSession, message: ClientRequest, ref: Ref) -> Callabl
             beat = Beat(lease=int(settings.lease), session_id=session.session_id)
             return lambda: session.answer(key, beat)
         case Subscribe():
-            told = session.events.subscribed(key, request, store)
-            return lambda: session.services.gateway.tell(told)
+            session.events.subscribed(key, request, store)  # raises where it cannot be answered
+
+            def subscribed() -> None:  # now that what attaching it told has its number
+                session.services.gateway.tell(session.events.subscribed(key, request, store))
+
+            return subscribed
         case UpdateSessionState():
             step = updated(session.in_use(), request, session.clocks.wall())
             return lambda: _update(session, message, step, request)

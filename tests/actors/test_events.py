@@ -172,6 +172,19 @@ def test_a_deleted_session_is_heard_of_until_its_end(
 # --- what was missed
 
 
+def test_who_subscribes_hears_whatever_comes_behind_the_number_it_was_told(
+    backend: RunningBackend, client: Wire, listener: Wire
+) -> None:
+    """Also what its own coming had the session tell."""
+    session = client.new_session()
+    told = listener.do("subscribe", session_id=session, topics=["session"])["seq"]
+    update(client, session, 1)
+    heard = until_revision(listener, 2)
+    with backend.client(dealer=True) as back:
+        back.do("subscribe", session_id=session, topics=["session"], since=told)
+        assert numbers(until_revision(back, 2)) == numbers(heard)
+
+
 def test_who_comes_back_hears_what_it_missed_in_order_and_once(
     backend: RunningBackend, client: Wire, listener: Wire
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,10 @@ def test_each_session_is_counted_by_one_word(name: str, word: str) -> None:
     assert counted_as(SIGHT.info(head, INFOS.get(head.session_id))) == word
 
 
-def _statistics(counts: SessionCounts, infos: Infos) -> SessionStatistics:
-    return statistics(counts, infos, SIGHT, Settings(data_dir=Path("nowhere")))
+def _statistics(
+    counts: SessionCounts, infos: Infos, expired: Sequence[SessionHead] = ()
+) -> SessionStatistics:
+    return statistics(counts, expired, infos, SIGHT, Settings(data_dir=Path("nowhere")))
 
 
 def test_all_sessions_are_counted_once() -> None:
@@ -123,6 +126,19 @@ def test_all_sessions_are_counted_once() -> None:
     }  # fmt: skip
     assert (told.total_sessions, told.active_clients) == (5, 1)
     assert told.sessions_by_image == {"here": 2, "gone": 3}
+
+
+def test_a_session_is_not_expired_that_says_that_it_is_in_use() -> None:
+    """When it was used last is stored with its next change."""
+    used = msgspec.structs.replace(HEADS["expired"], image_id=HERE)
+    counts = SessionCounts(
+        total=0, clients=0, closed=0, expired=2, trashed=0, by_image={}, expired_by_image={HERE: 2}
+    )
+    infos = {used.session_id: _attached(HEADS["active"])}
+    told = _statistics(counts, infos, [used, HEADS["expired orphan"]])
+    assert (told.sessions_by_status["active"], told.sessions_by_status["expired"]) == (1, 1)
+    assert told.total_sessions == 1
+    assert told.sessions_by_image == {"here": 1}
 
 
 def test_the_counts_of_all_sessions_and_those_of_an_image_agree() -> None:
