@@ -11,13 +11,20 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from storage.backup_file import ENDING as BACKUP
 from storage.data_paths import DataPaths
 from storage.disk_trouble import cannot_open
+from storage.file_names import identifier
 from storage.session_file import ENDING as SESSION
+from storage.session_file import NEW, PREVIOUS
 
 _log = logging.getLogger(__name__)
+
+_GENERATIONS: Final = ("", NEW, PREVIOUS)
+_OF_THE_SYSTEM: Final = "lost+found"
+"""Is in the root of a file system, and is root's."""
 
 
 def refuse_while_closed(paths: DataPaths, backups: Path, finding: str) -> None:
@@ -47,7 +54,8 @@ def closed_copies(paths: DataPaths, backups: Path) -> list[OSError]:
     Errors of the disk in single files are not among them: these are as good as damaged.
     """
     closed = closed_directories(paths, backups)
-    for path in (*backups.glob(f"*{BACKUP}"), *paths.sessions.glob(f"*/*{SESSION}*")):
+    files = (path for each in _GENERATIONS for path in paths.sessions.glob(f"*/*{SESSION}{each}"))
+    for path in (*backups.glob(f"*{BACKUP}"), *files):
         try:
             if stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for somebody
                 path.open("rb").close()
@@ -62,6 +70,8 @@ def closed_directories(paths: DataPaths, backups: Path) -> list[OSError]:
     """Why each directory of backups and session files that is there cannot be listed."""
     found = [why_not_listed(each) for each in (backups, paths.sessions)]
     for each in _entries(paths.sessions):
+        if each.name == _OF_THE_SYSTEM or identifier(each.name) is None:
+            continue  # no client's directory is named so
         problem = why_not_listed(each)
         if not isinstance(problem, NotADirectoryError):  # a file that somebody has put there
             found.append(problem)

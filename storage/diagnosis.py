@@ -41,6 +41,8 @@ from storage.suspicion import suspicion
 
 _log = logging.getLogger(__name__)
 
+_INDEXES_BYTES: Final = 512 * 1024**2
+"""Of a larger database the comparison of indexes with tables takes too long (2 s for so much)."""
 _STRUCTURE_BYTES: Final = 2 * 1024**3
 """Of a larger database SQLite's own check takes too long."""
 
@@ -76,8 +78,13 @@ class Diagnosis:
         return not (self.unusable or self.behind or self.damaged or self.shared)
 
 
-def diagnose(paths: DataPaths, backups: Path, progress: Progress) -> Diagnosis:
+def diagnose(
+    paths: DataPaths, backups: Path, progress: Progress, *, in_use: bool = False
+) -> Diagnosis:
     """Examine the database at PATHS. BACKUPS is where its backups are.
+
+    IN_USE says that a backend writes it meanwhile: then it may be ahead of what lies beside it, and
+    its log is not looked at.
 
     Raises `CannotOpen` for the database of a newer STUI or another program, or one that cannot be
     read at all (`DiskTrouble` where that may pass), `Damaged` for a file that is no database where
@@ -87,7 +94,7 @@ def diagnose(paths: DataPaths, backups: Path, progress: Progress) -> Diagnosis:
     has_backups = any(backups.glob(f"*{BACKUP}"))
     was_here = has_backups or _was_here(paths, found.mark)
     try:
-        _examine(paths, found, progress, was_here=was_here)
+        _examine(paths, found, progress, was_here=was_here, in_use=in_use)
     except (sqlite3.Error, Damaged) as error:
         if isinstance(error, sqlite3.Error) and is_of_the_disk(error):
             message = f"The database {paths.database} cannot be opened: {error}."
@@ -101,7 +108,9 @@ def diagnose(paths: DataPaths, backups: Path, progress: Progress) -> Diagnosis:
     return found
 
 
-def _examine(paths: DataPaths, found: Diagnosis, progress: Progress, *, was_here: bool) -> None:
+def _examine(
+    paths: DataPaths, found: Diagnosis, progress: Progress, *, was_here: bool, in_use: bool
+) -> None:
     database = paths.database
     if not database.exists() or database.stat().st_size == 0:
         if was_here:
@@ -128,11 +137,16 @@ def _examine(paths: DataPaths, found: Diagnosis, progress: Progress, *, was_here
         check_version(connection, database)  # that of the log, where it has a newer one
         if _lacks_schema(connection, version):
             raise Damaged("its schema is not as it was written")
-        _examine_rows(connection, paths, found, progress)
+        _examine_rows(connection, paths, found, progress, in_use=in_use)
 
 
 def _examine_rows(
-    connection: sqlite3.Connection, paths: DataPaths, found: Diagnosis, progress: Progress
+    connection: sqlite3.Connection,
+    paths: DataPaths,
+    found: Diagnosis,
+    progress: Progress,
+    *,
+    in_use: bool,
 ) -> None:
     database = paths.database
     if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -140,9 +154,11 @@ def _examine_rows(
             found.unusable = f"The database {database} is empty; {found.mark} had been durable."
         return
     suspected = suspicion(database)
-    if suspected or database.stat().st_size <= _STRUCTURE_BYTES:
+    size = database.stat().st_size
+    if suspected or size <= _STRUCTURE_BYTES:
         # Indexes are compared with what they lead to: one that misses a row hides what is whole.
-        problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
+        check = "integrity_check" if suspected or size <= _INDEXES_BYTES else "quick_check"
+        problems = connection.execute(f"PRAGMA {check}(1)").fetchall()
         if problems != [("ok",)]:
             raise Damaged(str(problems[0][0]))
     source = OwnDatabase(connection, str(database))
@@ -157,13 +173,8 @@ def _examine_rows(
         )
     elif last < found.mark:
         found.behind = f"{database} ends at transaction {last:.0f}; {found.mark} had been durable."
-    elif not found.mark and (why := cut_log(paths.log())):
-        found.behind = f"{database} has no mark, and {why}."
-    elif last and not found.mark and (newer := _newer_files(paths, candidates, progress)):
-        found.behind = (
-            f"{database} has no mark, and is older than the session files beside it: {newer} of "
-            "them have later commits."
-        )
+    elif not found.mark and not in_use:
+        found.behind = _behind_without_mark(paths, last, candidates, progress)
     until = inf if suspected else time.monotonic() + _SESSIONS_SECONDS
     for done, candidate in enumerate(candidates, start=1):
         if time.monotonic() > until:
@@ -193,6 +204,20 @@ def _schema(version: int) -> set[Row]:
         for statement in itertools.chain.from_iterable(MIGRATIONS[:version]):
             ours.execute(statement)
         return set(ours.execute(_SCHEMA))
+
+
+def _behind_without_mark(
+    paths: DataPaths, last: float, candidates: Iterable[Candidate], progress: Progress
+) -> str:
+    """Why commits may be missing of a database whose LAST no mark tells; empty where none are."""
+    if why := cut_log(paths.log()):
+        return f"{paths.database} has no mark, and {why}."
+    if last and (newer := _newer_files(paths, candidates, progress)):
+        return (
+            f"{paths.database} has no mark, and is older than the session files beside it: {newer} "
+            "of them have later commits."
+        )
+    return ""
 
 
 def _newer_files(paths: DataPaths, candidates: Iterable[Candidate], progress: Progress) -> int:

@@ -25,6 +25,7 @@ from storage.fences import first_fence
 from storage.known_sessions import KnownSessions, has_file
 from storage.mending import Mending, finish_repairs
 from storage.migrations import migrate
+from storage.missing_evaluations import missing_in
 from storage.progress import Progress
 from storage.rebuild import as_it_goes_on, event_of_loss
 from storage.recovery_report import Age, BroughtBack, NotBroughtBack, RecoveryReport
@@ -34,7 +35,7 @@ from storage.sqlite_connection import connect, connect_read_only
 from storage.sqlite_events import write_events
 from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS, put_meta
 from storage.traces import traces
-from storage.whole_session import put_whole, remove_whole
+from storage.whole_session import fill_gaps, put_whole, remove_whole
 from storage.winners import Winner, choose
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ _log = logging.getLogger(__name__)
 class _Plan:
     """Which sessions to replace, by what; which cannot be; and which stay without a part.
 
-    `known` are the places besides the database, `traces` the ids that this one tells of.
+    `known` are the places besides the database, `traces` the ids that this one tells of; `gaps` are
+    sessions that stay, and lack evaluations that no other copy has.
     """
 
     known: KnownSessions
@@ -52,6 +54,7 @@ class _Plan:
     replace: dict[SessionId, list[Candidate]] = field(default_factory=dict)
     missing: list[NotBroughtBack] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    gaps: list[SessionId] = field(default_factory=list)
 
 
 def repair(
@@ -66,7 +69,7 @@ def repair(
     with closing(connect_read_only(paths.database)) as connection:
         source = OwnDatabase(connection, "the database")
         plan = _planned(source, diagnosis, backups, known, progress)
-        is_needed = bool(plan.replace or diagnosis.behind or diagnosis.shared)
+        is_needed = bool(plan.replace or plan.gaps or diagnosis.behind or diagnosis.shared)
         # A large database was not compared with its indexes before: through one that leads astray
         # the plan may be wrong, and rows would be written beside those that it does not find.
         if is_needed or any(not list(source.find(each.session_id)) for each in plan.missing):
@@ -113,6 +116,8 @@ def _mended(
         fence = first_fence(mark, _numbers(connection))
         replacing = _Replacing(connection, diagnosis, plan.traces, fence, mending.wall)
         brought_back = [replacing.replace(*each) for each in plan.replace.items()]
+        for session_id in plan.gaps:
+            fill_gaps(connection, session_id)
         unread = {str(each.session_id) for each in plan.missing}
         astray = remove_astray(connection, unread, plan.replace)
         if diagnosis.behind:
@@ -177,6 +182,8 @@ def _planned(
             plan.replace[session_id] = candidates
         else:
             plan.findings.extend(f"{session_id} is without {each}" for each in problems)
+            if missing_in(found.session.contents):
+                plan.gaps.append(session_id)
         progress("sessions compared", done, len(wanted))
     return plan
 

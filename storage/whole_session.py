@@ -82,6 +82,18 @@ def telling_gaps(session: WholeSession) -> WholeSession:
     return replace(session, lost=[*session.lost, *gaps]) if gaps else session
 
 
+def fill_gaps(connection: sqlite3.Connection, session_id: SessionId) -> None:
+    """Store a record of each evaluation that a session must have and has not.
+
+    Raises `Damaged`, and SQLite's errors.
+    """
+    contents = read_whole(connection, session_id).contents
+    there = {each.number for each in contents.evaluations}
+    for evaluation in without_gaps(contents):
+        if evaluation.number not in there:
+            write_evaluation(connection, session_id, evaluation, contents.number)
+
+
 def put_whole(
     connection: sqlite3.Connection,
     session: WholeSession,

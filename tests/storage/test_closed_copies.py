@@ -155,6 +155,20 @@ def test_what_can_be_read_and_is_damaged_refuses_nothing(
         assert sorted(house.numbers()) == ["a", "b"]
 
 
+def test_what_no_recovery_reads_may_be_closed(house: House) -> None:
+    (client,) = house.paths.sessions.iterdir()
+    closed = [house.paths.sessions / "lost+found", house.paths.sessions / "no client's"]
+    for each in closed:
+        each.mkdir()
+    closed.append(client / f"{house.session_file('a').name}.orig")
+    closed[-1].touch()
+    for each in closed:
+        each.chmod(0)
+    house.paths.database.unlink()
+
+    assert opened_without_privilege(house).stdout == "sessions: a b\n"
+
+
 def test_a_directory_that_is_not_there_is_empty(tmp_path: Path) -> None:
     house = House(tmp_path / "data")
     shutil.rmtree(house.paths.sessions)

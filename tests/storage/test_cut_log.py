@@ -119,6 +119,7 @@ def test_without_a_mark_commits_behind_damage_in_the_log_are_told(
             shutil.copy(path, killed.paths.directory)
     flip(killed.paths.log(), killed.paths.log().stat().st_size // 2)
     how(killed.paths.mark)
+    assert diagnose(killed.paths, killed.backups, unnoticed, in_use=True).behind == ""
 
     report = killed.recovery()
 

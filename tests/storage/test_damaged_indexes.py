@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from storage.open_data import bring_back
 from storage.progress import unnoticed
 from storage.repair import repair
 from storage.store import SessionContents
+from storage.suspicion import suspect
 from storage.table_walk import TableWalk
 from tests.storage.data_house import NOON, House, session
 from tests.storage.pages import change_key
@@ -99,6 +101,14 @@ def test_a_remembered_reply_whose_key_is_damaged_is_told(house: House) -> None:
     assert any("Not all replies of the damaged database" in each for each in report.findings)
     assert replies(house) == remembered - 1
     assert {each.age for each in report.sessions} == {"as acknowledged"}
+
+
+def test_indexes_of_a_large_database_are_compared_where_damage_was_met(house: House) -> None:
+    change_key(house.paths.database, "sqlite_autoindex_evaluations_1", B.encode())
+    os.truncate(house.paths.database, 513 * 1024**2)  # sparse: it takes no room
+    assert diagnose(house.paths, house.backups, unnoticed).unusable == ""
+    suspect(house.paths.database, "a page")
+    assert "index" in diagnose(house.paths, house.backups, unnoticed).unusable
 
 
 def test_nothing_is_mended_in_place_by_way_of_a_damaged_index(house: House) -> None:

@@ -283,6 +283,27 @@ def test_where_no_copy_has_it_the_report_names_it_and_its_place_is_kept_from_the
     assert verify_backup(backup.path) == []
 
 
+@pytest.mark.parametrize("number", [2, LAST])
+def test_where_only_that_is_missing_its_place_is_filled_where_it_is(
+    house: House, number: int
+) -> None:
+    """Also in what an earlier STUI brought back, which left such gaps."""
+    with closing(sqlite3.connect(house.paths.database, isolation_level=None)) as connection:
+        connection.execute(
+            "DELETE FROM evaluations WHERE session_id = ? AND number = ?", (A, number)
+        )
+
+    report = house.recovery()
+
+    assert (report.kind, report.sessions, report.missing) == ("repaired", [], [])
+    assert f"session_a is without evaluation {number}" in report.findings
+    assert [each for each, _ in results(house)] == [1, 2, 3, 4, 5]
+    house.file("a")
+    assert len(read_file(house.session_file("a")).evaluations) == LAST
+    assert suspicion(house.paths.database) == ""
+    assert house.opened().recovery is None
+
+
 def test_a_backup_names_a_session_that_lacks_one(house: House) -> None:
     lose(house, 2)
     backup = house.back_up()

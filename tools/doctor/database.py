@@ -47,7 +47,7 @@ def check(site: Site, progress: Progress) -> Iterator[Finding]:
         )
         return
     try:
-        diagnosis = diagnose(paths, site.backups, progress)
+        diagnosis = diagnose(paths, site.backups, progress, in_use=holder(paths) is not None)
     except Damaged as problem:
         yield error(
             str(problem),
