@@ -95,6 +95,7 @@ def test_sessions_whose_image_is_gone_are_orphaned_whether_or_not_they_have_an_a
     image.close()
     wait_until_orphaned(client, *sessions)
     backend.restart()
+    backend.wait_for_image("two")
     with backend.client() as again:
         wait_until_orphaned(again, *sessions)
         again.do("heartbeat", session_id=sessions[0])  # which does not bring the image back
