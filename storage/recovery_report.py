@@ -64,6 +64,11 @@ class RecoveryReport(msgspec.Struct, frozen=True, kw_only=True):
         """All of it in one line."""
         older = sum(each.age != "as acknowledged" for each in self.sessions)
         removed = sum(each.maybe_removed for each in self.sessions)
+        if self.kind == "rebuilt" and not (self.sessions or self.missing):
+            return (
+                f"The database was rebuilt: {self.reason} No copy of a session can be read: how "
+                "many there were is not known."
+            )
         return (
             f"The database was {self.kind}: {self.reason} {len(self.sessions)} sessions were "
             f"brought back, {older} of them maybe older than acknowledged"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -261,6 +262,17 @@ def test_a_session_whose_every_copy_is_damaged_is_told_as_missing(house: House) 
     assert lost.session_id == session("d")
     assert all(problem.startswith("the damaged database: ") for problem in lost.problems)
     assert "d" not in house.numbers()
+
+
+def test_where_no_copy_can_be_read_nobody_is_told_that_nothing_is_missing(house: House) -> None:
+    shutil.rmtree(house.backups, ignore_errors=True)
+    for path in house.paths.sessions.glob("*/*"):
+        garbage(path)
+    garbage(house.paths.database)
+
+    summary = house.recovery().summary()
+
+    assert "how many there were is not known" in summary
 
 
 def test_a_readable_session_in_a_damaged_database_wins_over_older_copies(house: House) -> None:
