@@ -73,9 +73,10 @@ def spoil(backend: RunningBackend, image: FakeImage, table: str, key: str, numbe
         )
 
 
-def misplace(backend: RunningBackend, image: FakeImage, numbers: Collection[int]) -> None:
-    """Let evaluations of the only session lie under the id of none."""
-    with alone_with_the_database(backend, image) as database:
+def misplace(backend: RunningBackend, numbers: Collection[int]) -> None:
+    """Let evaluations of the only session lie under the id of none, while it is in use."""
+    path = backend.settings.data_dir / "stui.db"
+    with closing(sqlite3.connect(path)) as database, database:
         for number in numbers:
             database.execute(
                 "UPDATE evaluations SET session_id = 'session_x' WHERE number = ?", (number,)
@@ -107,9 +108,9 @@ def test_an_evaluation_that_is_damaged_is_told_as_such_whether_its_session_rests
 
 @pytest.mark.parametrize("lost", [{2}, {EVALUATIONS}, {3, 4, 5}])
 def test_an_evaluation_that_cannot_be_found_is_told_as_one_that_is_damaged(
-    backend: RunningBackend, image: FakeImage, session: str, lost: set[int]
+    backend: RunningBackend, session: str, lost: set[int]
 ) -> None:
-    misplace(backend, image, lost)
+    misplace(backend, lost)
     with backend.client() as client:
         for _ in range(2):
             failure = client.fail("get_evaluation", session_id=session, evaluation=max(lost))
@@ -127,9 +128,9 @@ def test_an_evaluation_that_cannot_be_found_is_told_as_one_that_is_damaged(
 
 
 def test_where_no_evaluation_can_be_found_the_last_one_says_so(
-    backend: RunningBackend, image: FakeImage, session: str
+    backend: RunningBackend, session: str
 ) -> None:
-    misplace(backend, image, range(1, EVALUATIONS + 1))
+    misplace(backend, range(1, EVALUATIONS + 1))
     with backend.client() as client:
         found = client.do("get_session_history", session_id=session)
     assert found["total"] == EVALUATIONS
