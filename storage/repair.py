@@ -277,7 +277,8 @@ def _running_time(
 def _reason(database: Path, diagnosis: Diagnosis) -> str:
     reasons = [diagnosis.behind] if diagnosis.behind else []
     if diagnosis.damaged:
-        reasons.append(f"{len(diagnosis.damaged)} sessions in {database} are damaged.")
+        count = len(diagnosis.damaged)
+        reasons.append(f"{database} has {count} damaged session{'' if count == 1 else 's'}.")
     if diagnosis.shared:
         reasons.append(f"Rows of {database} that are no session's are damaged.")
     return " ".join(reasons)

@@ -37,13 +37,13 @@ def test_a_damaged_mark_is_no_damaged_session(house: House) -> None:
     reason = house.recovery().reason
 
     assert "the mark beside it is damaged" in reason
-    assert "sessions in" not in reason
+    assert "damaged session" not in reason
     assert "no session's" not in reason
 
 
 def test_damaged_sessions_and_damaged_rows_of_others_are_told_apart(house: House) -> None:
     spoil(house, SESSION)
-    assert house.recovery().reason == f"1 sessions in {house.paths.database} are damaged."
+    assert house.recovery().reason == f"{house.paths.database} has 1 damaged session."
     spoil(house, IMAGES)
     assert house.recovery().reason == (
         f"Rows of {house.paths.database} that are no session's are damaged."
