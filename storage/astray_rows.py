@@ -11,16 +11,6 @@ from storage.sqlite_rows import SESSION_COLUMNS, SessionRow
 from storage.store import Damaged
 
 
-def check_indexes(connection: sqlite3.Connection) -> None:
-    """Raises `sqlite3.DatabaseError` where an index does not fit its table: no row is removed then.
-
-    So it is where a bit of a row's id was flipped on the disk: the index has the id as it was.
-    """
-    ((problem,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
-    if problem != "ok":
-        raise sqlite3.DatabaseError(problem)
-
-
 def remove_astray(
     connection: sqlite3.Connection, damaged: Collection[str], owners: Collection[SessionId]
 ) -> dict[str, SessionId]:

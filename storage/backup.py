@@ -33,6 +33,7 @@ from storage.shared_rows import SharedFrom, check_shared, readable_meta
 from storage.sqlite_connection import connect_read_only, is_of_the_disk
 from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS
 from storage.store import CannotOpen, Damaged, StoreError
+from storage.structure import structural_problem
 from storage.suspicion import suspect
 
 _log = logging.getLogger(__name__)
@@ -130,13 +131,13 @@ def check_everything(
 
 def _check_structure(connection: sqlite3.Connection, name: str) -> None:
     try:
-        problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
+        problem = structural_problem(connection)
     except sqlite3.DatabaseError as error:
         if is_of_the_disk(error):
             raise
         raise Damaged(f"{name} is damaged: {error}.") from error
-    if problems != [("ok",)]:
-        raise Damaged(f"{name} is damaged: {' '.join(str(problems[0][0]).split())}")
+    if problem:
+        raise Damaged(f"{name} is damaged: {' '.join(problem.split())}")
 
 
 def _reading(database: Path) -> sqlite3.Connection:

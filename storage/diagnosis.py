@@ -26,9 +26,12 @@ from storage.disk_trouble import cannot_open
 from storage.migrations import (
     APPLICATION,
     MIGRATIONS,
+    application_in,
     check_file,
     check_version,
     is_database,
+    read_header,
+    version_in,
 )
 from storage.progress import Progress
 from storage.recovery_sources import Candidate, OwnDatabase
@@ -37,6 +40,7 @@ from storage.shared_rows import SharedFrom, check_shared
 from storage.sqlite_connection import connect_read_only, is_of_the_disk
 from storage.sqlite_rows import SCHEMA, TRANSACTIONS, Row, read_meta
 from storage.store import CannotOpen, Damaged
+from storage.structure import structural_problem
 from storage.suspicion import suspicion
 
 _log = logging.getLogger(__name__)
@@ -122,10 +126,11 @@ def _examine(
     try:
         version = check_file(database)
     except CannotOpen as refusal:
-        is_anothers = _application(database) != APPLICATION
+        header = _header(database)
+        is_anothers = application_in(header) != APPLICATION
         if (own or inf) > len(MIGRATIONS) and not (is_anothers and was_here and own is None):
             raise
-        if own is not None and not is_anothers and _is_believed(_version(database), int(own)):
+        if own is not None and not is_anothers and _is_believed(version_in(header), int(own)):
             raise CannotOpen(
                 f"{refusal} If no newer one ever used it, its header is damaged: move it away, and "
                 "the next start brings back what there are copies of."
@@ -157,10 +162,9 @@ def _examine_rows(
     size = database.stat().st_size
     if suspected or size <= _STRUCTURE_BYTES:
         # Indexes are compared with what they lead to: one that misses a row hides what is whole.
-        check = "integrity_check" if suspected or size <= _INDEXES_BYTES else "quick_check"
-        problems = connection.execute(f"PRAGMA {check}(1)").fetchall()
-        if problems != [("ok",)]:
-            raise Damaged(str(problems[0][0]))
+        compared = bool(suspected) or size <= _INDEXES_BYTES
+        if problem := structural_problem(connection, indexes=compared):
+            raise Damaged(problem)
     source = OwnDatabase(connection, str(database))
     candidates = list(source.candidates())
     if source.error is not None:
@@ -261,27 +265,16 @@ def _was_here(paths: DataPaths, mark: int | None) -> bool:
     return (
         mark != 0
         or any(paths.sessions.glob(f"*/*{ENDING}*"))
-        or _application(paths.database) == APPLICATION
+        or application_in(_header(paths.database)) == APPLICATION
         or _own_version(paths.database) is not None
     )
 
 
-def _application(database: Path) -> int:
-    """What the header says whose database it is."""
-    return _in_header(database, 68)
-
-
-def _version(database: Path) -> int:
-    """What the header says of which version it is."""
-    return _in_header(database, 60)
-
-
-def _in_header(database: Path, offset: int) -> int:
-    try:
-        with database.open("rb") as file:
-            return int.from_bytes(file.read(offset + 4)[offset:], "big")
-    except OSError:
-        return 0
+def _header(database: Path) -> bytes:
+    """A database's header, empty where it cannot be read."""
+    with suppress(OSError):
+        return read_header(database)
+    return b""
 
 
 def _is_believed(version: int, own: int) -> bool:

@@ -131,17 +131,32 @@ def check_file(database: Path, newest: int = len(MIGRATIONS)) -> int:
     of its schema. Raises `CannotOpen`; a file that is not there or empty is fine, and of version 0.
     """
     try:
-        with database.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
+        header = read_header(database)
     except FileNotFoundError:
         return 0
     except OSError as error:
         raise CannotOpen(f"The database {database} cannot be read: {error}.") from error
     if len(header) < _HEADER_BYTES:
         return 0
-    version = int.from_bytes(header[_VERSION_AT], "big")
-    _check(database, version, int.from_bytes(header[_APPLICATION_AT], "big"), newest)
+    version = version_in(header)
+    _check(database, version, application_in(header), newest)
     return version
+
+
+def read_header(database: Path) -> bytes:
+    """A database's header, or what there is of it. Raises `OSError`."""
+    with database.open("rb") as file:
+        return file.read(_HEADER_BYTES)
+
+
+def version_in(header: bytes) -> int:
+    """Of which version the HEADER says that the schema is."""
+    return int.from_bytes(header[_VERSION_AT], "big")
+
+
+def application_in(header: bytes) -> int:
+    """Whose database the HEADER says it is."""
+    return int.from_bytes(header[_APPLICATION_AT], "big")
 
 
 def check_version(
@@ -156,8 +171,7 @@ def check_version(
 
 def is_database(database: Path) -> bool:
     """Whether a file begins as a database of SQLite that can be written. Raises `OSError`."""
-    with database.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
+    header = read_header(database)
     # SQLite takes one for read-only whose format it does not know to write.
     return header.startswith(_MAGIC) and set(header[_FORMATS_AT]) <= {1, 2}
 

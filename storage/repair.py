@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from protocol.ids import SessionId
-from storage.astray_rows import check_indexes, remove_astray
+from storage.astray_rows import remove_astray
 from storage.backup_chain import BackupChain
 from storage.commit_mark import CommitMark
 from storage.data_paths import DataPaths
@@ -34,6 +34,7 @@ from storage.shared_rows import SharedFrom, plan_mending, readable_meta
 from storage.sqlite_connection import connect, connect_read_only
 from storage.sqlite_events import write_events
 from storage.sqlite_rows import RUNNING_TIME, TRANSACTIONS, put_meta
+from storage.structure import structural_problem
 from storage.traces import traces
 from storage.whole_session import fill_gaps, put_whole, remove_whole
 from storage.winners import Winner, choose
@@ -72,8 +73,10 @@ def repair(
         is_needed = bool(plan.replace or plan.gaps or diagnosis.behind or diagnosis.shared)
         # A large database was not compared with its indexes before: through one that leads astray
         # the plan may be wrong, and rows would be written beside those that it does not find.
-        if is_needed or any(not list(source.find(each.session_id)) for each in plan.missing):
-            check_indexes(connection)
+        # So it is where a bit of a row's id was flipped on the disk: the index has it as it was.
+        doubted = is_needed or any(not list(source.find(each.session_id)) for each in plan.missing)
+        if doubted and (problem := structural_problem(connection)):
+            raise sqlite3.DatabaseError(problem)
     if not is_needed:
         for missing in plan.missing:
             _log.error("Session %s is damaged: %s", missing.session_id, missing.problems)

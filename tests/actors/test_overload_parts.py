@@ -6,12 +6,11 @@ import errno
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import zmq
 
-from actors.address import Address
 from actors.gateway.gateway_bodies import LargeBodies
 from actors.gateway.gateway_frames import origin_of
 from actors.gateway.gateway_turns import Turns, weight_of
@@ -27,6 +26,7 @@ from protocol.dialects import Dialect, Origin
 from protocol.errors import Overloaded
 from protocol.ids import SessionId
 from protocol.requests import Evaluate, GetSessionInfo, Request
+from tests.support.transcoder import NotingTranscoder
 
 ROOT = Path(__file__).parents[2]
 LARGE = b'{"id": "large", "x": "' + b"x" * 100_000 + b'"}'
@@ -34,18 +34,6 @@ LARGE = b'{"id": "large", "x": "' + b"x" * 100_000 + b'"}'
 
 def entry(connection: Connection = "one", size: int = 0) -> Pending:
     return Pending(cast("Socket", None), [], connection, Origin(), "gateway", size=size)
-
-
-class Asked(Address):
-    """A Transcoder that only notes what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__("transcoder")
-        self.told: list[Any] = []
-
-    def tell(self, message: Any) -> bool:
-        self.told.append(message)
-        return True
 
 
 class TestTurns:
@@ -119,7 +107,7 @@ class TestTurns:
 
 class TestLargeBodies:
     def test_connections_are_decoded_in_turn_however_much_one_has_sent(self) -> None:
-        table, transcoder = PendingTable(), Asked()
+        table, transcoder = PendingTable(), NotingTranscoder()
         bodies = LargeBodies(table, transcoder)
         for _ in range(5):
             flooding = entry("flood")
@@ -133,7 +121,7 @@ class TestLargeBodies:
         assert transcoder.told[3].key == key
 
     def test_a_dead_transcoder_costs_only_what_it_had_twice_or_had_to_encode(self) -> None:
-        table, transcoder = PendingTable(), Asked()
+        table, transcoder = PendingTable(), NotingTranscoder()
         bodies = LargeBodies(table, transcoder)
         decoded, encoded, waiting = entry(), entry("two"), entry("three")
         bodies.take(table.add(decoded, 9, 9), decoded, LARGE)

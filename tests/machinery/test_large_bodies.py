@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from actors.address import Address
 from actors.gateway.gateway_bodies import LargeBodies
 from actors.gateway.pending import Pending, PendingTable
 from actors.messages import DecodeBody, Key
 from actors.socket_loop import Socket
 from protocol.dialects import Origin
 from protocol.limits import BODY_BYTES, SMALL_BODY_BYTES
+from tests.support.transcoder import NotingTranscoder
 
 SMALL, LARGE = b"x" * SMALL_BODY_BYTES, b"x" * (SMALL_BODY_BYTES + 1)
-
-
-class _Asked(Address):
-    """A Transcoder that only notes what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__("transcoder")
-        self.told: list[Any] = []
-
-    def tell(self, message: Any) -> bool:
-        self.told.append(message)
-        return True
 
 
 class Desk:
     """The bodies of some connections, and the table that their requests are in."""
 
     def __init__(self) -> None:
-        self.table, self.transcoder = PendingTable(), _Asked()
+        self.table, self.transcoder = PendingTable(), NotingTranscoder()
         self.bodies = LargeBodies(self.table, self.transcoder)
 
     def take(self, body: bytes, connection: str = "one") -> Key | None:
