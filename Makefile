@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+NPM_CI := npm ci --loglevel=error --no-audit --no-fund --ignore-scripts
 
 .PHONY: help setup demo test lint bench faults torture soak hold clean
 
@@ -60,7 +61,7 @@ $(VENV)/.bench-installed: setup.cfg | $(VENV)/.installed
 # Node.js of the machine where there is one (18 or newer), else the one from PyPI.
 node_modules/.installed: package.json package-lock.json | $(VENV)/.installed
 	@if node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1; \
-	  then npm ci --silent --no-audit --no-fund --ignore-scripts; \
+	  then $(NPM_CI); \
 	  else $(PY) -m pip install --quiet --disable-pip-version-check --editable '.[smalltalk]' && \
-	       PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts; fi
+	       PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(NPM_CI); fi
 	@touch $@
