@@ -44,6 +44,17 @@ def test_a_session_forgets_the_leases_of_connections_that_are_long_gone(
     assert len(only_session()._session.leases._until) == 1
 
 
+def test_a_session_that_has_ended_holds_nothing_of_its_state_until_it_is_collected(
+    client: Wire,
+) -> None:
+    session = client.new_session()
+    client.do("update_session_state", session_id=session, state_data={"n": 1})
+    ended = only_session()
+    assert ended._log.durable.sections
+    client.do("delete_session", session_id=session)
+    eventually(lambda: not {"durable", "latest"} & vars(ended._log).keys())
+
+
 @pytest.mark.parametrize("command", ["close_session", "delete_session"])
 def test_the_timer_does_not_keep_a_session_in_memory_that_has_ended(
     client: Wire, command: str
